@@ -1,0 +1,77 @@
+"""Every argument message is built here: the name, what was expected, what came, how to mend it."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ganaug.errors import ConfigError, DataError, OutputExistsError
+
+
+def did_you_mean(value: object, known: Iterable[object]) -> str:
+    """Return " Did you mean 'x'?" for the nearest known name, or an empty string."""
+    near = difflib.get_close_matches(str(value), [str(k) for k in known], n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def listed(values: Iterable[object], limit: int = 12) -> str:
+    """Return the values as a comma-separated text, cut after `limit`."""
+    shown = [repr(v.item() if isinstance(v, np.generic) else v) for v in values]
+    return ", ".join(shown[:limit]) + (f", ... ({len(shown)} in all)" if len(shown) > limit else "")
+
+
+def known_name(name: str, value: object, table: Iterable[str]) -> str:
+    """Return `value` if the table has it, else raise with the nearest name."""
+    names = list(table)
+    if value not in names:
+        raise ConfigError(
+            f"{name} must be one of {listed(names)}; got {value!r}.{did_you_mean(value, names)}"
+        )
+    return str(value)
+
+
+def number(
+    name: str,
+    value: Any,
+    *,
+    low: float,
+    high: float = float("inf"),
+    integer: bool = False,
+    open_low: bool = False,
+) -> None:
+    """Raise unless `value` is a finite number in [low, high], or (low, high] where `open_low`."""
+    kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
+    good = isinstance(value, kinds) and not isinstance(value, bool)
+    if not (good and np.isfinite(value) and low <= value <= high and not (open_low and value == low)):
+        kind = "an integer" if integer else "a number"
+        span = f"above {low:g}" if open_low else f"of at least {low:g}"
+        span += f" and at most {high:g}" if np.isfinite(high) else ""
+        raise ConfigError(f"{name} must be {kind} {span}; got {value!r}.")
+
+
+def finite(name: str, values: np.ndarray[Any, Any]) -> None:
+    """Raise if an array holds NaN or infinite values, saying how many and where the first one is."""
+    if values.dtype.kind != "f":
+        return
+    bad = ~np.isfinite(values)
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise DataError(
+            f"{name} must be finite; got {int(bad.sum())} NaN or infinite values of "
+            f"{values.size}, the first at index {where}. Impute or drop these samples first."
+        )
+
+
+def empty_folder(path: str | Path, *, hint: str = "") -> Path:
+    """Return `path` as a folder that may be written to; raise if something is there already."""
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise OutputExistsError(f"{folder} must be a folder; got a file. Choose another path.")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise OutputExistsError(
+            f"{folder} must be an empty or new folder; got one that holds "
+            f"{len(list(folder.iterdir()))} entries. Choose another path{hint}; nothing was written."
+        )
+    return folder

@@ -1,0 +1,1 @@
+"""The maths of the game: losses and augmentation as pure functions of tensors."""

@@ -1,0 +1,267 @@
+"""The command `ganaug`: each command builds a config, calls one function and prints a table."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ganaug.errors import DataError, GanaugError, TrainingDivergedError
+
+if TYPE_CHECKING:
+    from ganaug.experiment.comparison import Comparison
+
+EXIT_ERROR, EXIT_DATA, EXIT_DIVERGED, EXIT_INTERRUPTED = 1, 3, 4, 130
+
+app = typer.Typer(
+    name="ganaug",
+    help="Synthetic data that has to prove itself: fit a generator per class, generate, compare.\n\n"
+    "Exit codes: 0 done, 1 an error, 2 wrong usage, 3 bad data, 4 training diverged, 130 interrupted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="'digits', an image folder (root/class/*.png), an .npz with x*/y*, or a .csv.",
+        show_default=False,
+    ),
+]
+Target = Annotated[str, typer.Option(help="Label column of a .csv.")]
+Preset = Annotated[str, typer.Option(help="Training budget: quick, default or best.")]
+TrainImages = Annotated[
+    int | None, typer.Option(help="Real images shown to the discriminator; overrides the preset.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Carry the options that need no command."""
+    if version:
+        from ganaug import __version__
+
+        typer.echo(f"ganaug {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def fit(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="New folder for the run.", show_default=False)],
+    target: Target = "target",
+    preset: Preset = "default",
+    train_images: TrainImages = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run in OUT.")] = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Train a generator per class and write it to a run folder."""
+    from ganaug.config import resolve_config
+    from ganaug.data.sources import open_data
+    from ganaug.generator import ConditionalGAN
+
+    source = open_data(data, target=target)
+    config = resolve_config(preset, None, train_images)
+    gan = ConditionalGAN(config=config, device=device, random_state=seed)
+    with _progress("training", config.train_images, "images") as advance:
+
+        def on_log(stats: dict[str, float]) -> None:
+            losses = f"D {stats['loss/D']:.2f}  G {stats['loss/G']:.2f}"
+            advance(int(stats["images_seen"]), losses)
+
+        gan.fit(source.X, source.y, names=source.class_names, out=out, resume=resume, on_log=on_log)
+    classes = dict(zip(gan.schema_.names, _class_sizes(source.y), strict=True))
+    done = {"run": str(out), "classes": classes, **gan.history_[-1]}
+    if as_json:
+        typer.echo(json.dumps(done))
+    else:
+        typer.echo(f"{out}: a generator for {len(classes)} classes of {len(source.y)} samples.")
+        typer.echo(f"Next: ganaug generate {out} --per-class 50 --out FOLDER")
+
+
+@app.command()
+def generate(
+    run: Annotated[Path, typer.Argument(help="Folder that `ganaug fit` wrote.", show_default=False)],
+    per_class: Annotated[int, typer.Option(min=1, help="Samples per class.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="New folder for the samples.", show_default=False)],
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Draw samples: class/00000.png per image, or one samples.csv for a table."""
+    from ganaug._checks import empty_folder
+    from ganaug.bank import SampleBank
+    from ganaug.generator import load
+
+    empty_folder(out)
+    gan = load(run, device=device)
+    bank = SampleBank.from_gan(gan, per_class, random_state=seed)
+    bank.export(out)
+    if as_json:
+        counts = {str(k): n for k, n in bank.counts.items()}
+        typer.echo(json.dumps({"out": str(out), "counts": counts}))
+    else:
+        typer.echo(f"{out}: {len(bank)} samples, {per_class} for each of {len(bank.counts)} classes.")
+
+
+@app.command()
+def compare(
+    data: Data,
+    target: Target = "target",
+    classifier: Annotated[
+        str | None,
+        typer.Option(help="cnn, mlp, logistic, forest or boosting; by kind of data if not given."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=3, help="Paired repetitions.")] = 6,
+    arms: Annotated[str | None, typer.Option(help="Comma-separated names; all if not given.")] = None,
+    metric: Annotated[
+        str, typer.Option(help="balanced_accuracy, accuracy or macro_f1.")
+    ] = "balanced_accuracy",
+    labelled: Annotated[
+        int | None,
+        typer.Option(help="Train on so many samples per class only (digits: 10 if not given)."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of a torch classifier.")] = 400,
+    preset: Preset = "default",
+    train_images: TrainImages = None,
+    jobs: Annotated[int | None, typer.Option(help="Seeds at a time; one per processor if not given.")] = None,
+    track: Annotated[bool, typer.Option(help="Record the comparison in MLflow.")] = True,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Find out whether synthetic samples help a classifier, by paired runs against control arms."""
+    from ganaug.config import resolve_config
+    from ganaug.data.sources import open_data
+    from ganaug.experiment.paired import compare as run_comparison
+
+    source = open_data(data, target=target)
+    if preset == "default" and train_images is None and source.name == "digits":
+        train_images = DIGITS_TRAIN_IMAGES
+    config = resolve_config(preset, None, train_images)
+    if track:
+        _name_experiment()
+    with _progress("comparing", seeds, "seeds") as advance:
+        result = run_comparison(
+            source.X,
+            source.y,
+            classifier=classifier,
+            arms=None if arms is None else [name.strip() for name in arms.split(",")],
+            seeds=seeds,
+            metric=metric,
+            labelled_per_class=labelled or source.labelled_per_class,
+            test=source.test,
+            steps=steps,
+            names=source.class_names,
+            tracking="mlflow" if track else None,
+            n_jobs=jobs or min(seeds, os.cpu_count() or 1),
+            on_seed=lambda done, _: advance(done, ""),
+            config=config,
+            device=device,
+            random_state=seed,
+        )
+    if as_json:
+        typer.echo(json.dumps(result.to_dict()))
+        return
+    _print_table(result)
+    typer.echo(f"\nVerdict: {result.sentence}")
+    typer.echo(f"{result.settings['splits'].capitalize()}. {result.wall_seconds:.0f} s.")
+    if track:
+        typer.echo("Recorded in MLflow. See it with: " + _ui_command())
+
+
+DIGITS_TRAIN_IMAGES = 60_000
+"""Budget of `compare digits`, so that the first command a user tries ends in three minutes."""
+
+
+def main() -> None:
+    """Run the command line; errors of ganaug become one line on stderr and an exit code."""
+    try:
+        app()
+    except TrainingDivergedError as error:
+        _fail(error, EXIT_DIVERGED)
+    except DataError as error:
+        _fail(error, EXIT_DATA)
+    except GanaugError as error:
+        _fail(error, EXIT_ERROR)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; `ganaug fit` goes on with --resume", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _fail(error: GanaugError, code: int) -> None:
+    typer.echo(f"error: {error}", err=True)
+    sys.exit(code)
+
+
+@contextmanager
+def _progress(what: str, total: int, unit: str) -> Iterator[Any]:
+    """Show a bar on stderr, if that is a terminal; yields advance(done, text)."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total, text="")
+        yield lambda done, text: bar.update(task, completed=min(done, total), text=text)
+
+
+def _print_table(result: "Comparison") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    title = f"{result.metric.replace('_', ' ')} in percent, gains in points [95 % interval]"
+    table = Table(title=title)
+    frame = result.table.drop(columns=["role"]).reset_index()
+    for column in frame.columns:
+        table.add_column(str(column).replace("_", " "), justify="left" if column == "arm" else "right")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(f"{v:.2f}" if isinstance(v, float) else str(v) for v in row))
+    console = Console()
+    console = console if console.is_terminal else Console(width=140)
+    console.print(table)
+
+
+def _name_experiment() -> None:
+    import mlflow
+
+    if not {"MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"} & set(os.environ):
+        mlflow.set_experiment("ganaug")
+
+
+def _ui_command() -> str:
+    import mlflow
+
+    return f"mlflow ui --backend-store-uri {mlflow.get_tracking_uri()}"
+
+
+def _class_sizes(y: Any) -> list[int]:
+    import numpy as np
+
+    return [int(n) for n in np.unique(y, return_counts=True)[1]]

@@ -1,0 +1,91 @@
+"""What one GAN training is: a frozen dataclass of plain values, and three presets."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from ganaug._checks import did_you_mean, known_name, listed, number
+from ganaug.errors import ConfigError
+
+__all__ = ["PRESETS", "GANConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GANConfig:
+    """Settings of one GAN training; every value has a name, a unit and a default.
+
+    Raises
+    ------
+    ConfigError
+        If a number is outside its range.
+
+    Examples
+    --------
+    >>> GANConfig(train_images=1000, loss="non-saturating").batch_size
+    64
+    """
+
+    network: Any = "auto"  # a name in NETWORKS, a function like its entries, or "auto" by kind of data
+    loss: Any = "hinge"  # a name in LOSSES, or an object with the same two methods
+    diffaugment: tuple[str, ...] = ("translation", "cutout")  # names in POLICIES; images only
+    z_dim: int = 32  # length of the noise vector
+    width: int | None = None  # channels at full resolution (images) or first hidden layer; None: by kind
+    batch_size: int = 64  # real images per step, and as many fake ones
+    train_images: int = 100_000  # the budget: real images shown to D, repeats counted
+    lr_G: float = 4e-4  # Adam step of the generator
+    lr_D: float = 4e-4  # Adam step of the discriminator
+    betas: tuple[float, float] = (0.0, 0.9)  # Adam moments of both
+    d_steps: int = 1  # D steps per G step
+    ema_halflife_images: int = 5_000  # after so many images a weight counts half in the average
+    ema_rampup: float = 0.05  # early on the half-life is at most this share of the images seen
+    log_every_images: int = 10_000  # losses, sample grid and checkpoint
+
+    def __post_init__(self) -> None:
+        for name in ("z_dim", "batch_size", "train_images", "d_steps", "log_every_images"):
+            number(name, getattr(self, name), low=1, integer=True)
+        for name in ("lr_G", "lr_D", "ema_halflife_images", "ema_rampup"):
+            number(name, getattr(self, name), low=0, open_low=True)
+        if self.width is not None:
+            number("width", self.width, low=1, integer=True)
+        number("betas[0]", self.betas[0], low=0, high=1)
+        number("betas[1]", self.betas[1], low=0, high=1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; an own network or loss is written as its qualified name."""
+        values = asdict(replace(self, network=None, loss=None))
+        for name in ("network", "loss"):
+            own = getattr(self, name)
+            kind = own if hasattr(own, "__qualname__") else type(own)
+            values[name] = own if isinstance(own, str) else f"{kind.__module__}:{kind.__qualname__}"
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "GANConfig":
+        """Return the config a `to_dict` wrote; unknown names raise ConfigError."""
+        known = [f.name for f in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise ConfigError(
+                    f"GANConfig has no field {name!r}; it has {listed(known, 20)}."
+                    + did_you_mean(name, known)
+                )
+        lists: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**lists)
+
+
+PRESETS: dict[str, GANConfig] = {
+    "quick": GANConfig(train_images=30_000),
+    "default": GANConfig(train_images=150_000),
+    "best": GANConfig(train_images=1_000_000, width=64, ema_halflife_images=20_000),
+}
+
+
+def resolve_config(preset: str, config: GANConfig | None, train_images: int | None) -> GANConfig:
+    """Return the config that the four GAN-holding classes mean: `config` wins over `preset`."""
+    if config is not None and not isinstance(config, GANConfig):
+        raise ConfigError(
+            f"config must be a GANConfig or None; got {type(config).__name__}. "
+            "Use GANConfig(...) or GANConfig.from_dict({...})."
+        )
+    chosen = config or PRESETS[known_name("preset", preset, PRESETS)]
+    return chosen if train_images is None else replace(chosen, train_images=train_images)

@@ -1,0 +1,195 @@
+"""What the caller's X and y look like, and the way from there to tensors and back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganaug._checks import did_you_mean, listed
+from ganaug.data.images import ImageCodec
+from ganaug.data.tables import TableCodec
+from ganaug.errors import DataError
+
+CODECS: dict[str, type[ImageCodec] | type[TableCodec]] = {"image": ImageCodec, "table": TableCodec}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Schema:
+    """Codec, labels and containers of a labelled data set."""
+
+    codec: ImageCodec | TableCodec
+    labels: np.ndarray[Any, Any]  # (n_classes,), sorted, in the caller's dtype
+    names: tuple[str, ...]  # class names, by which classes may be asked for too
+    x_container: str  # "numpy", "torch" or "pandas"
+    y_container: str
+    y_name: str | None = None  # name of the Series, where y was one
+
+    @property
+    def kind(self) -> str:
+        """Return "image" or "table"."""
+        return "image" if isinstance(self.codec, ImageCodec) else "table"
+
+    @classmethod
+    def fit(cls, X: Any, y: Any, *, names: Sequence[str] | None = None) -> "Schema":
+        """Return the schema of X and y after checking both; all mistakes raise DataError."""
+        if y is None:
+            raise DataError("y must hold a label per sample; got None. ganaug learns per class.")
+        X_array, y_array = _array(X), np.asarray(_array(y))
+        if X_array.ndim not in (2, 3, 4):
+            raise DataError(
+                "X must be a table (n, n_features) or images (n, height, width[, channels]); got "
+                f"shape {X_array.shape}."
+            )
+        if y_array.ndim != 1 or len(y_array) != len(X_array):
+            raise DataError(
+                f"y must have one label for each of the {len(X_array)} samples; got shape {y_array.shape}."
+            )
+        labels = _labels(y_array)
+        codec = (TableCodec if X_array.ndim == 2 else ImageCodec).fit(X_array)
+        own_names = tuple(str(n) for n in names) if names is not None else None
+        if own_names is not None and len(own_names) != len(labels):
+            own_names = _names_of(labels, own_names)
+        return cls(
+            codec=codec,
+            labels=labels,
+            names=own_names or tuple(str(v) for v in labels.tolist()),
+            x_container=_container(X),
+            y_container=_container(y),
+            y_name=str(y.name) if getattr(y, "name", None) is not None else None,
+        )
+
+    def encode_X(self, X: Any) -> Tensor:
+        """Return X as float32 tensor (n, *shape)."""
+        return self.codec.encode(_array(X)).float()
+
+    def encode_y(self, y: Any) -> Tensor:
+        """Return class indices (n,); a label that fit did not see raises DataError."""
+        y_array = np.asarray(_array(y))
+        c = np.searchsorted(self.labels, y_array).clip(max=len(self.labels) - 1)
+        unknown = np.unique(y_array[self.labels[c] != y_array])
+        if len(unknown):
+            raise DataError(f"y must hold labels seen in fit ({listed(self.labels)}); got {listed(unknown)}.")
+        return torch.from_numpy(c.astype(np.int64))
+
+    def decode_X(self, x: Tensor) -> Any:
+        """Return encoded samples in the caller's container, dtype and layout."""
+        X = self.codec.decode(x)
+        return torch.from_numpy(X) if self.x_container == "torch" else X
+
+    def decode_y(self, c: Any) -> Any:
+        """Return labels in the caller's container and dtype."""
+        y = self.labels[np.asarray(c)]
+        if self.y_container == "torch":
+            return torch.from_numpy(y)
+        if self.y_container == "pandas":
+            import pandas as pd
+
+            return pd.Series(y, name=self.y_name)
+        return y
+
+    def class_index(self, key: Any) -> int:
+        """Return the index of a class given by its label, the text of it, or its name."""
+        for candidates in (
+            self.labels.tolist(),
+            [str(v) for v in self.labels.tolist()],
+            self.names,
+        ):
+            matches = [i for i, v in enumerate(candidates) if type(v) is type(key) and v == key]
+            if matches:
+                return matches[0]
+        if isinstance(key, np.generic):
+            return self.class_index(key.item())
+        known = [*map(str, self.labels.tolist()), *self.names]
+        raise KeyError(f"no class {key!r}; the classes are {listed(self.labels)}.{did_you_mean(key, known)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "kind": self.kind,
+            "codec": self.codec.to_dict(),
+            "labels": self.labels.tolist(),
+            "label_dtype": self.labels.dtype.str,
+            "names": list(self.names),
+            "x_container": self.x_container,
+            "y_container": self.y_container,
+            "y_name": self.y_name,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Schema":
+        """Return the schema that `to_dict` described."""
+        return cls(
+            codec=CODECS[values["kind"]].from_dict(values["codec"]),
+            labels=np.array(values["labels"], dtype=np.dtype(values["label_dtype"])),
+            names=tuple(values["names"]),
+            x_container=values["x_container"],
+            y_container=values["y_container"],
+            y_name=values["y_name"],
+        )
+
+
+def take(X: Any, rows: np.ndarray[Any, Any]) -> Any:
+    """Return the given rows of an array or DataFrame."""
+    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
+
+
+def stack(first: Any, second: Any) -> Any:
+    """Return two arrays, tensors or DataFrames of the same kind, one above the other."""
+    if hasattr(first, "iloc"):
+        import pandas as pd
+
+        return pd.concat([first, second], ignore_index=True)
+    if isinstance(first, Tensor):
+        return torch.cat([first, second])
+    return np.concatenate([first, second])
+
+
+def _array(values: Any) -> Any:
+    """Return an array, keeping a DataFrame as it is so that its columns keep their dtypes."""
+    if isinstance(values, Tensor):
+        return values.detach().cpu().numpy()
+    return values if hasattr(values, "columns") else np.asarray(values)
+
+
+def _container(values: Any) -> str:
+    if isinstance(values, Tensor):
+        return "torch"
+    return "pandas" if hasattr(values, "iloc") else "numpy"
+
+
+def _labels(y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise DataError(
+            f"y must have a label per sample; {int((~np.isfinite(y)).sum())} labels are missing. "
+            "Drop those samples."
+        )
+    if y.dtype.kind == "O":
+        missing = sum(v is None or v != v for v in y)  # NaN is the value that differs from itself
+        if missing:
+            raise DataError(
+                f"y must have a label per sample; {missing} labels are missing. Drop those samples."
+            )
+        if len({type(v) for v in y}) > 1:
+            kinds = sorted({type(v).__name__ for v in y})
+            raise DataError(f"labels must be of one type; got {listed(kinds)}.")
+    if y.dtype.kind == "f" and np.any(y % 1):
+        raise DataError("y must hold class labels; got fractional numbers. ganaug classifies only.")
+    labels, counts = np.unique(y, return_counts=True)
+    if len(labels) < 2:
+        raise DataError(f"y must have at least two classes; got {len(labels)}: {listed(labels)}.")
+    if counts.min() < 2:
+        raise DataError(
+            f"each class must have at least 2 samples; {listed(labels[counts < 2])} has 1. "
+            "Add samples, or drop or merge the class."
+        )
+    return labels
+
+
+def _names_of(labels: np.ndarray[Any, Any], names: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the names of the labels that occur, where labels index a longer list of names."""
+    if labels.dtype.kind in "ui" and labels[0] >= 0 and labels[-1] < len(names):
+        return tuple(names[i] for i in labels.tolist())
+    raise DataError(f"names must have one entry per class ({len(labels)}); got {len(names)}.")

@@ -1,0 +1,215 @@
+"""Where labelled data comes from: files named on the command line, and torch data sets."""
+
+import warnings
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ganaug._checks import did_you_mean, listed
+from ganaug.errors import DataError
+
+__all__ = ["Source", "dataset_arrays", "dataset_targets", "open_data"]
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+MAX_IMAGE_PIXELS = 4096 * 4096
+
+
+@dataclass(frozen=True)
+class Source:
+    """A labelled data set in memory, as it was stored."""
+
+    name: str
+    X: Any
+    y: np.ndarray[Any, Any]
+    class_names: tuple[str, ...] | None = None
+    test: tuple[Any, np.ndarray[Any, Any]] | None = None  # where the file has a test part
+    labelled_per_class: int | None = None  # where a comparison should use a small part only
+
+
+def open_data(data: str | Path, *, target: str = "target") -> Source:
+    """Open a data set by name or path.
+
+    Parameters
+    ----------
+    data : str or Path
+        ``"digits"`` (1,797 handwritten digits of 8x8 pixels, part of scikit-learn), an image folder
+        (``root/class/*.png|jpg``), an ``.npz`` with arrays ``x*`` and ``y*``, or a ``.csv``.
+    target : str, default="target"
+        Name of the label column of a ``.csv``.
+
+    Returns
+    -------
+    Source
+        With ``X``, ``y``, and where known ``class_names`` and ``test``.
+
+    Raises
+    ------
+    DataError
+        If there is no such data, or it cannot be read; the file at fault is named.
+
+    Examples
+    --------
+    >>> source = open_data("digits")
+    >>> source.X.shape, source.X.dtype
+    ((1797, 8, 8), dtype('uint8'))
+    """
+    if str(data) == "digits":
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        return Source("digits", digits.images.astype(np.uint8), digits.target, labelled_per_class=10)
+    path = Path(data)
+    if path.is_dir():
+        return _image_folder(path)
+    if not path.is_file():
+        near = did_you_mean(data, ["digits", *(p.name for p in _siblings(path))])
+        raise DataError(
+            f"DATA must be 'digits', an image folder, an .npz or a .csv; there is no {str(data)!r}.{near}"
+        )
+    if path.suffix == ".npz":
+        return _npz(path)
+    if path.suffix == ".csv":
+        return _csv(path, target)
+    raise DataError(f"{path} must be an image folder, an .npz or a .csv; got {path.suffix!r}.")
+
+
+def dataset_targets(dataset: Any) -> list[Any]:
+    """Return the label of each item of a map-style torch data set, without loading items if it can."""
+    targets = getattr(dataset, "targets", None)
+    if targets is None and hasattr(dataset, "indices") and hasattr(dataset, "dataset"):
+        inner = dataset_targets(dataset.dataset)
+        return [inner[i] for i in dataset.indices]
+    if targets is None and hasattr(dataset, "tensors"):
+        targets = dataset.tensors[1]
+    if targets is None:
+        targets = [dataset[i][1] for i in range(len(dataset))]
+    return [t.item() if isinstance(t, (Tensor, np.generic)) else t for t in targets]
+
+
+def dataset_arrays(dataset: Any) -> tuple[Any, np.ndarray[Any, Any], Sequence[str] | None]:
+    """Return (X, y, class names) of a map-style torch data set; X is a tensor if its items are.
+
+    Raises DataError where an item is not a pair, or items differ in shape.
+    """
+    if not len(dataset):
+        raise DataError("the data set must have samples; got an empty one.")
+    first = dataset[0]
+    if not (isinstance(first, (tuple, list)) and len(first) == 2):
+        raise DataError(f"items must be pairs (x, label); got {type(first).__name__}.")
+    items = [dataset[i] for i in range(len(dataset))]
+    tensors = isinstance(first[0], Tensor)
+    rows = [x.detach().cpu().numpy() if tensors else np.asarray(x) for x, _ in items]
+    shapes = {r.shape for r in rows}
+    if len(shapes) > 1:
+        raise DataError(f"samples must have one shape; got {listed(sorted(shapes))}. Resize images first.")
+    X: Any = np.stack(rows)
+    if tensors:
+        import torch
+
+        X = torch.from_numpy(X)
+    y = np.array([t.item() if isinstance(t, (Tensor, np.generic)) else t for _, t in items])
+    return X, y, class_names(dataset)
+
+
+def class_names(dataset: Any) -> Sequence[str] | None:
+    """Return the names of the classes, also through a Subset, or None."""
+    inner = dataset
+    while not hasattr(inner, "classes") and hasattr(inner, "dataset"):
+        inner = inner.dataset
+    return getattr(inner, "classes", None)
+
+
+def _siblings(path: Path) -> list[Path]:
+    return list(path.parent.iterdir()) if path.parent.is_dir() else []
+
+
+def _image_folder(root: Path) -> Source:
+    from PIL import Image, UnidentifiedImageError
+
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not folders:
+        raise DataError(f"{root} must hold one folder per class (root/class/*.png); it has none.")
+    images: list[np.ndarray[Any, Any]] = []
+    labels: list[str] = []
+    files: list[Path] = []
+    for folder in folders:
+        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        if not found:
+            raise DataError(f"{folder} must hold .png or .jpg images; it has none.")
+        for file in found:
+            try:
+                with warnings.catch_warnings(), Image.open(file) as image:
+                    warnings.simplefilter("error", Image.DecompressionBombWarning)
+                    if image.width * image.height > MAX_IMAGE_PIXELS:
+                        raise DataError(f"{file} has {image.width} x {image.height} pixels: too many.")
+                    grey = image.mode in ("1", "L")
+                    images.append(np.asarray(image.convert("L" if grey else "RGB")))
+            except (
+                OSError,
+                UnidentifiedImageError,
+                SyntaxError,
+                Image.DecompressionBombWarning,
+            ) as e:
+                raise DataError(f"{file} cannot be read as an image: {e}. Repair or remove it.") from e
+            labels.append(folder.name)
+            files.append(file)
+    if len({i.ndim for i in images}) > 1:
+        images = [i if i.ndim == 3 else np.repeat(i[..., None], 3, axis=2) for i in images]
+    for pixels, file in zip(images, files, strict=True):
+        if pixels.shape != images[0].shape:
+            raise DataError(
+                f"images must have one size; {files[0]} is {_size(images[0])} and {file} is "
+                f"{_size(pixels)} (width x height). Resize them to one size."
+            )
+    return Source(root.name, np.stack(images), np.array(labels))
+
+
+def _size(image: np.ndarray[Any, Any]) -> str:
+    return f"{image.shape[1]} x {image.shape[0]}"
+
+
+def _npz(path: Path) -> Source:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    train = _pair(arrays, ("", "_train"))
+    if train is None:
+        raise DataError(f"{path} must hold arrays x and y (or x_train and y_train); it has {listed(arrays)}.")
+    classes = arrays.get("classes")
+    return Source(
+        path.stem,
+        *train,
+        class_names=None if classes is None else tuple(str(c) for c in classes),
+        test=_pair(arrays, ("_test",)),
+    )
+
+
+def _pair(arrays: dict[str, Any], endings: tuple[str, ...]) -> tuple[Any, Any] | None:
+    for ending in endings:
+        for x, y in ((f"x{ending}", f"y{ending}"), (f"X{ending}", f"y{ending}")):
+            if x in arrays and y in arrays:
+                return arrays[x], arrays[y]
+    return None
+
+
+def _csv(path: Path, target: str) -> Source:
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(path)
+    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
+        raise DataError(f"{path} cannot be read as CSV: {error}") from error
+    if target not in frame.columns:
+        raise DataError(
+            f"{path} has no column {target!r}; it has {listed(frame.columns)}. "
+            f"Name the label column with --target.{did_you_mean(target, frame.columns)}"
+        )
+    y = frame.pop(target)
+    return Source(path.stem, frame, y.to_numpy())

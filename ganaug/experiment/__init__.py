@@ -1,0 +1,1 @@
+"""Does it help? Arms, paired runs, intervals, and the record of them."""

@@ -1,0 +1,204 @@
+"""The classifier under test: a scikit-learn estimator, or a torch module in one fixed loop."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.base import clone
+from torch import Tensor, nn
+
+from ganaug._checks import known_name
+from ganaug._random import derive, numpy_stream
+from ganaug.data.schema import Schema
+from ganaug.errors import ConfigError
+from ganaug.experiment.classic import BatchTransform
+
+__all__ = ["CLASSIFIERS", "Recipe", "train_and_predict"]
+
+LEARNING_RATE = 2e-3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an arm feeds the classifier."""
+
+    x: Tensor  # (n, *shape) real samples
+    c: Tensor
+    x_extra: Tensor | None  # (n_extra, *shape), or None for an arm that adds nothing
+    extra_c: Tensor  # (n_extra,), also where nothing is added: it paces the order of real samples
+    class_weights: bool
+    transform: BatchTransform | None
+
+
+def cnn(shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    """Return a small convolutional network for images (channels, height, width)."""
+
+    def block(n_in: int, n_out: int) -> list[nn.Module]:
+        return [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()]
+
+    return nn.Sequential(
+        *block(shape[0], 16),
+        *block(16, 16),
+        nn.MaxPool2d(2, ceil_mode=True),
+        *block(16, 32),
+        *block(32, 32),
+        nn.MaxPool2d(2, ceil_mode=True),
+        *block(32, 64),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Linear(64 * 4, n_classes),
+    )
+
+
+def mlp(shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    """Return a fully connected network with two hidden layers of 64."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(int(np.prod(shape)), 64),
+        nn.ReLU(),
+        nn.Linear(64, 64),
+        nn.ReLU(),
+        nn.Linear(64, n_classes),
+    )
+
+
+def _sklearn(module: str, name: str, **params: Any) -> Callable[[tuple[int, ...], int], Any]:
+    def build(shape: tuple[int, ...], n_classes: int) -> Any:
+        from importlib import import_module
+
+        return getattr(import_module(f"sklearn.{module}"), name)(**params)
+
+    return build
+
+
+CLASSIFIERS: dict[str, Callable[[tuple[int, ...], int], Any]] = {
+    "cnn": cnn,
+    "mlp": mlp,
+    "logistic": _sklearn("linear_model", "LogisticRegression", max_iter=2000),
+    "forest": _sklearn("ensemble", "RandomForestClassifier"),
+    "boosting": _sklearn("ensemble", "HistGradientBoostingClassifier"),
+}
+
+
+def build_classifier(classifier: Any, schema: Schema, *, seed: int) -> Any:
+    """Return a fresh estimator or module; weights depend on `seed` alone."""
+    if classifier is None:
+        classifier = "cnn" if schema.kind == "image" else "mlp"
+    if isinstance(classifier, nn.Module):
+        raise ConfigError(
+            "classifier must be a function that builds a torch module, so that each run starts from "
+            "its own weights; got a module. Pass e.g. lambda: make_model()."
+        )
+    if hasattr(classifier, "fit") and not isinstance(classifier, type):
+        model = clone(classifier)
+    else:
+        shape, n_classes = schema.codec.shape, len(schema.labels)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "classifier"))
+            if isinstance(classifier, str):
+                table = CLASSIFIERS[known_name("classifier", classifier, CLASSIFIERS)]
+                if table is cnn and schema.kind == "table":
+                    known_name("classifier of a table", classifier, sorted({*CLASSIFIERS} - {"cnn"}))
+                model = table(shape, n_classes)
+            elif callable(classifier):
+                model = classifier()
+            else:
+                raise ConfigError(
+                    "classifier must be a name, a scikit-learn classifier, or a function that builds "
+                    f"a torch module; got {type(classifier).__name__}."
+                )
+    if hasattr(model, "get_params") and "random_state" in model.get_params():
+        model.set_params(random_state=derive(seed, "classifier"))
+    return model
+
+
+def order(n_real: int, n_extra: int, *, extras: bool, seed: int) -> Iterator[int]:
+    """Yield indices without end: below `n_real` a real sample, from there on an added one.
+
+    Each epoch is one shuffle of all indices; an arm without added samples skips theirs, so that every
+    arm of a seed sees the real samples in the same order.
+    """
+    epoch = 0
+    while True:
+        shuffled = numpy_stream(seed, "order", epoch).permutation(n_real + n_extra)
+        yield from (shuffled if extras else shuffled[shuffled < n_real]).tolist()
+        epoch += 1
+
+
+def train_and_predict(
+    model: Any,
+    recipe: Recipe,
+    X_test: Tensor,
+    schema: Schema,
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int,
+) -> np.ndarray[Any, Any]:
+    """Train the classifier on the recipe and return class indices for the encoded test samples."""
+    if isinstance(model, nn.Module):
+        _train_module(model, recipe, steps=steps, batch_size=batch_size, seed=seed)
+        return _predict_module(model, X_test)
+    x, c = recipe.x, recipe.c
+    if recipe.x_extra is not None:
+        x_extra = recipe.x_extra if recipe.transform is None else recipe.transform(recipe.x_extra)
+        x, c = torch.cat([x, x_extra]), torch.cat([c, recipe.extra_c])
+    y = schema.labels[c.numpy()]
+    weight = {}
+    if recipe.class_weights:
+        if not _takes_sample_weight(model):
+            raise ConfigError(
+                f"the arm with class weights needs a classifier whose fit takes sample_weight; "
+                f"{type(model).__name__} takes none. Leave that arm out of `arms`."
+            )
+        weight = {"sample_weight": _balanced_weights(c)[c].numpy()}
+    model.fit(_rows(schema, x), y, **weight)
+    return schema.encode_y(model.predict(_rows(schema, X_test))).numpy()
+
+
+def _train_module(model: nn.Module, recipe: Recipe, *, steps: int, batch_size: int, seed: int) -> None:
+    extras = recipe.x_extra is not None
+    x = recipe.x if recipe.x_extra is None else torch.cat([recipe.x, recipe.x_extra])
+    c = torch.cat([recipe.c, recipe.extra_c])
+    indices = order(len(recipe.c), len(recipe.extra_c), extras=extras, seed=seed)
+    weights = _balanced_weights(recipe.c) if recipe.class_weights else None
+    optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
+    model.train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "dropout"))
+        for _ in range(steps):
+            rows = torch.tensor([next(indices) for _ in range(batch_size)])
+            batch = x[rows] if recipe.transform is None else recipe.transform(x[rows])
+            loss = F.cross_entropy(model(batch), c[rows], weight=weights)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+
+
+@torch.no_grad()
+def _predict_module(model: nn.Module, x: Tensor) -> np.ndarray[Any, Any]:
+    model.eval()
+    return torch.cat([model(batch).argmax(1) for batch in x.split(512)]).numpy()
+
+
+def _balanced_weights(c: Tensor) -> Tensor:
+    counts = torch.bincount(c).float()
+    return len(c) / (len(counts) * counts.clamp(min=1))
+
+
+def _takes_sample_weight(model: Any) -> bool:
+    from sklearn.utils.validation import has_fit_parameter
+
+    return bool(has_fit_parameter(model, "sample_weight"))
+
+
+def _rows(schema: Schema, x: Tensor) -> Any:
+    """Return encoded samples as scikit-learn takes them: the caller's rows, images flattened."""
+    X = schema.codec.decode(x)
+    return X.reshape(len(X), -1) if schema.kind == "image" else X

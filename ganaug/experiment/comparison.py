@@ -1,0 +1,205 @@
+"""Comparison: the scores of all arms and seeds, and the verdict they allow."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
+
+from ganaug.experiment.statistics import Gain, Verdict, against_best_control, corrected_gain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["METRICS", "Cell", "Comparison"]
+
+
+def _macro_f1(y: Any, predicted: Any) -> float:
+    return float(f1_score(y, predicted, average="macro", zero_division=0))
+
+
+METRICS = {
+    "balanced_accuracy": balanced_accuracy_score,
+    "accuracy": accuracy_score,
+    "macro_f1": _macro_f1,
+}
+"""Scores in [0, 1] of (labels, predictions), both class indices; larger is better."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm in one seed."""
+
+    arm: str
+    seed: int
+    y_true: np.ndarray[Any, Any]  # (n_test,) class indices
+    y_pred: np.ndarray[Any, Any]
+    n_train: int
+    n_extra: int
+    fit_seconds: float  # the classifier
+    gan_seconds: float  # the generator, where the arm uses one; shared by the arms of a seed
+
+    def score(self, metric: str) -> float:
+        """Return a metric of METRICS."""
+        return float(METRICS[metric](self.y_true, self.y_pred))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found.
+
+    Gains are paired differences in points (hundredths of the metric) with 95 % intervals. A
+    treatment is set against the best control; which one that is, is decided for each seed by the
+    other seeds. The verdict is that of `primary`, named before any score was seen.
+
+    Examples
+    --------
+    >>> from ganaug import compare
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> result = compare(X.reshape(-1, 8, 8), y, arms=["nothing", "gan"], classifier="logistic",
+    ...                  labelled_per_class=5, seeds=3, train_images=64, random_state=0)
+    >>> result.verdict in ("helps", "no evidence", "hurts")
+    True
+    """
+
+    cells: tuple[Cell, ...]
+    roles: dict[str, str]  # "control" or "treatment" by arm, in order
+    primary: str
+    metric: str
+    overlap: float
+    class_names: tuple[str, ...]
+    settings: dict[str, Any]
+    wall_seconds: float
+    sample_grid: bytes | None = None  # PNG of the first seed's generator
+
+    def scores(self, arm: str, metric: str | None = None) -> np.ndarray[Any, Any]:
+        """Return the scores of one arm, by seed."""
+        cells = sorted((c for c in self.cells if c.arm == arm), key=lambda c: c.seed)
+        return np.array([c.score(metric or self.metric) for c in cells])
+
+    @cached_property
+    def _controls(self) -> dict[str, np.ndarray[Any, Any]]:
+        return {arm: self.scores(arm) for arm, role in self.roles.items() if role == "control"}
+
+    def gain_over(self, arm: str, control: str) -> Gain:
+        """Return the gain of one arm over one other, in points."""
+        return corrected_gain(100 * (self.scores(arm) - self.scores(control)), overlap=self.overlap)
+
+    def gain_over_best(self, arm: str) -> Gain:
+        """Return the gain of one treatment over the best control, in points."""
+        differences, _ = against_best_control(self.scores(arm), self._controls)
+        return corrected_gain(100 * differences, overlap=self.overlap)
+
+    @property
+    def best_control(self) -> str:
+        """The control most often chosen as the best."""
+        _, chosen = against_best_control(self.scores(self.primary), self._controls)
+        return max(dict.fromkeys(chosen), key=chosen.count)
+
+    @cached_property
+    def gain(self) -> Gain:
+        """Gain of the primary treatment over the best control."""
+        return self.gain_over_best(self.primary)
+
+    @property
+    def verdict(self) -> Verdict:
+        """One of "helps", "no evidence", "hurts"."""
+        return self.gain.verdict
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words, with the figures behind it."""
+        words = {
+            "helps": "helps",
+            "no evidence": "no evidence of gain",
+            "hurts": "hurts",
+        }[self.verdict]
+        n_seeds = len({c.seed for c in self.cells})
+        return (
+            f"{words}: {self.primary} against the best control ({self.best_control}) "
+            f"{self.gain.mean:+.2f} points of {self.metric.replace('_', ' ')}, 95 % interval "
+            f"{self.gain.low:+.2f} to {self.gain.high:+.2f}, {n_seeds} paired seeds."
+        )
+
+    @cached_property
+    def table(self) -> "pd.DataFrame":
+        """One row per arm: scores in percent, gains in points over doing nothing and the best control."""
+        import pandas as pd
+
+        reference = "nothing" if "nothing" in self.roles else next(iter(self._controls))
+        rows = []
+        for arm, role in self.roles.items():
+            scores = 100 * self.scores(arm)
+            cells = [c for c in self.cells if c.arm == arm]
+            row: dict[str, Any] = {
+                "arm": arm,
+                "role": role,
+                self.metric: scores.mean(),
+                "sd": scores.std(ddof=1),
+                f"over {reference}": _text(self.gain_over(arm, reference)) if arm != reference else "",
+                "over best control": _text(self.gain_over_best(arm)) if role == "treatment" else "",
+                "fit_seconds": np.mean([c.fit_seconds for c in cells]),
+                "gan_seconds": np.mean([c.gan_seconds for c in cells]),
+            }
+            rows.append(row)
+        return pd.DataFrame(rows).set_index("arm")
+
+    @cached_property
+    def per_class(self) -> "pd.DataFrame":
+        """Mean recall in percent, a row per class and a column per arm."""
+        import pandas as pd
+
+        labels = np.arange(len(self.class_names))
+        recalls = {
+            arm: np.mean(
+                [
+                    recall_score(c.y_true, c.y_pred, labels=labels, average=None, zero_division=0)
+                    for c in self.cells
+                    if c.arm == arm
+                ],
+                axis=0,
+            )
+            for arm in self.roles
+        }
+        return pd.DataFrame(recalls, index=pd.Index(self.class_names, name="class")) * 100
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return verdict, settings, tables and every score as plain values for JSON."""
+        cells = [
+            {
+                "arm": c.arm,
+                "seed": c.seed,
+                **{m: c.score(m) for m in METRICS},
+                "n_train": c.n_train,
+                "n_extra": c.n_extra,
+                "n_test": len(c.y_true),
+                "fit_seconds": round(c.fit_seconds, 2),
+                "gan_seconds": round(c.gan_seconds, 2),
+            }
+            for c in self.cells
+        ]
+        return {
+            "verdict": self.verdict,
+            "sentence": self.sentence,
+            "metric": self.metric,
+            "primary": self.primary,
+            "best_control": self.best_control,
+            "gain": {
+                "mean": self.gain.mean,
+                "low": self.gain.low,
+                "high": self.gain.high,
+                "p_value": self.gain.p_value,
+                "overlap": self.overlap,
+            },
+            "settings": self.settings,
+            "wall_seconds": round(self.wall_seconds, 1),
+            "table": self.table.reset_index().to_dict(orient="records"),
+            "per_class": self.per_class.reset_index().to_dict(orient="records"),
+            "cells": cells,
+        }
+
+
+def _text(gain: Gain) -> str:
+    return f"{gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]"

@@ -1,0 +1,357 @@
+"""compare: the same classifier under every arm, paired by seed, with nothing fitted outside training."""
+
+import hashlib
+import io
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganaug._checks import known_name, number
+from ganaug._random import Seed, as_seed, derive
+from ganaug.config import GANConfig, resolve_config
+from ganaug.data.schema import Schema, take
+from ganaug.data.sources import dataset_arrays
+from ganaug.errors import ConfigError
+from ganaug.experiment.arms import ARMS, Arm, TrainingPart
+from ganaug.experiment.classic import classic_transform
+from ganaug.experiment.classifiers import Recipe, build_classifier, train_and_predict
+from ganaug.experiment.comparison import METRICS, Cell, Comparison
+from ganaug.experiment.splits import Labelled, make_splits
+from ganaug.experiment.tracking import Tracker, resolve_tracker
+from ganaug.generator import ConditionalGAN
+from ganaug.mixing.fill import Fill, fill_counts
+
+__all__ = ["compare"]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What every seed shares; travels to worker processes."""
+
+    classifier: Any
+    arms: dict[str, Arm]
+    fill: Fill
+    steps: int
+    batch_size: int
+    config: GANConfig
+    device: str
+    classic: Any
+    names: Sequence[str] | None
+    random_state: int
+
+
+def compare(
+    X: Any,
+    y: Any = None,
+    *,
+    classifier: Any = None,
+    arms: Sequence[str] | Mapping[str, Arm] | None = None,
+    primary: str | None = None,
+    seeds: int = 5,
+    metric: str = "balanced_accuracy",
+    fill: Fill = "auto",
+    labelled_per_class: Labelled = None,
+    test: tuple[Any, Any] | None = None,
+    test_size: float = 0.25,
+    steps: int = 400,
+    batch_size: int = 64,
+    classic: Any = None,
+    names: Sequence[str] | None = None,
+    tracking: str | Tracker | None = None,
+    n_jobs: int | None = None,
+    on_seed: Callable[[int, int], None] | None = None,
+    preset: str = "default",
+    config: GANConfig | None = None,
+    train_images: int | None = None,
+    device: str = "cpu",
+    random_state: Seed = 0,
+) -> Comparison:
+    """Find out whether synthetic samples improve a classifier, by paired runs.
+
+    Each seed draws a split, trains its own generator on the training part alone, and then the same
+    classifier once per arm: same training part, test part, number of optimiser steps, initial weights
+    and order of real samples.
+
+    Parameters
+    ----------
+    X : array or DataFrame, or a map-style torch data set of (x, label)
+        As in `ConditionalGAN.fit`.
+    y : array of shape (n,) or None
+        Labels; left out where X is a data set.
+    classifier : str, scikit-learn classifier, callable or None, default=None
+        A name in `CLASSIFIERS` ("cnn", "mlp", "logistic", "forest", "boosting"), an estimator (gets
+        rows in the caller's own form, images flattened), or a function without arguments that
+        builds a torch module from (n, *shape) in [-1, 1], channels first, to logits (n, n_classes).
+        None is "cnn" for images and "mlp" for tables.
+    arms : sequence of str, dict of {name: Arm} or None, default=None
+        Names in `ARMS`, or own arms by name; None is all of `ARMS`.
+    primary : str or None, default=None
+        The treatment that the verdict is about; None is the last treatment of `arms`.
+    seeds : int, default=5
+        Paired repetitions, at least 3.
+    metric : {"balanced_accuracy", "accuracy", "macro_f1"}, default="balanced_accuracy"
+        What is compared.
+    fill : {"auto", "balance"}, float, dict or callable, default="auto"
+        How many samples arms add, see `ganaug.mixing.fill.fill_counts`. "auto" balances classes,
+        and doubles all of them where they are within 1.5 times of each other already.
+    labelled_per_class : int, dict of {class: int} or None, default=None
+        Train on so few only, with samples of their own for each seed. None trains on all of a split.
+    test : tuple of (X_test, y_test) or None, default=None
+        A given test set; None tests on samples left out.
+    test_size : float, default=0.25
+        Share of the samples to test on, where neither of the two above is given.
+    steps, batch_size : int, default=400 and 64
+        Optimiser steps of a torch classifier in every arm, and samples per step.
+    classic : albumentations.Compose or None, default=None
+        Classic augmentation of images (float32 in [0, 1]); None is a default by kind of data.
+    names : sequence of str or None
+        Class names, in the order of the labels.
+    tracking : {"mlflow"}, Tracker or None, default=None
+        Where runs are recorded; "mlflow" uses the active run, tracking URI and experiment if set.
+    n_jobs : int or None, default=None
+        Seeds at a time, as in joblib. The result does not depend on it: each seed uses one thread.
+    on_seed : callable or None
+        Called with (seeds done, seeds in all).
+    preset, config, train_images, device
+        Of the generator, see `ConditionalGAN`.
+    random_state : int, RandomState, Generator or None, default=0
+        Seed of everything.
+
+    Returns
+    -------
+    Comparison
+        With ``verdict``, ``gain``, ``table``, ``per_class``.
+
+    Raises
+    ------
+    DataError
+        If X or y cannot be learned from, or is too small for the seeds.
+    ConfigError
+        If a name is unknown or a number out of range.
+
+    References
+    ----------
+    Nadeau and Bengio, Machine Learning 52 (2003): the interval where seeds share samples.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> X, y = load_wine(return_X_y=True)
+    >>> result = compare(X, y, classifier="logistic", seeds=3, train_images=256)
+    >>> list(result.table.columns[:2])
+    ['role', 'balanced_accuracy']
+    """
+    started = time.perf_counter()
+    if y is None and not hasattr(X, "dtype") and not hasattr(X, "dtypes") and hasattr(X, "__getitem__"):
+        X, y, found = dataset_arrays(X)
+        names = names if names is not None else found
+    schema = Schema.fit(X, y, names=names)
+    X, y = _as_rows(X), np.asarray(y)
+    chosen, primary = _resolve_arms(arms, primary)
+    known_name("metric", metric, METRICS)
+    number("steps", steps, low=1, integer=True)
+    number("batch_size", batch_size, low=1, integer=True)
+    tracker = resolve_tracker(tracking)
+    seed = as_seed(random_state)
+    splits = make_splits(
+        y,
+        seeds=seeds,
+        labelled_per_class=labelled_per_class,
+        test_size=test_size,
+        n_given_test=None if test is None else len(test[1]),
+        seed=seed,
+    )
+    plan = _Plan(
+        classifier=classifier,
+        arms=chosen,
+        fill=fill,
+        steps=steps,
+        batch_size=batch_size,
+        config=resolve_config(preset, config, train_images),
+        device=device,
+        classic=classic,
+        names=schema.names,
+        random_state=seed,
+    )
+    build_classifier(classifier, schema, seed=seed)  # a wrong classifier is found before any training
+    given_test: tuple[Any, ...] = ()
+    if test is not None:
+        given_test = (_as_rows(test[0]), np.asarray(test[1]))
+        schema.encode_X(given_test[0])
+        schema.encode_y(given_test[1])
+
+    def part(s: int) -> tuple[Any, Any, Any, Any]:
+        X_train, y_train = take(X, splits.train[s]), y[splits.train[s]]
+        if splits.test is None:
+            return X_train, y_train, *given_test
+        return X_train, y_train, take(X, splits.test[s]), y[splits.test[s]]
+
+    settings = {
+        "classifier": _describe(classifier or ("cnn" if schema.kind == "image" else "mlp")),
+        "seeds": seeds,
+        "random_state": seed,
+        "steps": steps,
+        "batch_size": batch_size,
+        "fill": fill if isinstance(fill, (str, int, float)) else _describe(fill),
+        "n_train": len(splits.train[0]),
+        "n_test": len(part(0)[3]),
+        "labelled_per_class": str(labelled_per_class),
+        "splits": splits.note,
+        "gan": plan.config.to_dict(),
+        "data_digest": _digest(X, y),
+        "versions": {n: version(n) for n in ("ganaug", "torch", "scikit-learn", "numpy")},
+    }
+
+    with tracker.comparison(settings, primary=primary, metric=metric, names=schema.names) as record:
+        cells: list[Cell] = []
+        grid = None
+        jobs = (joblib.delayed(_run_seed)(plan, s, *part(s)) for s in range(seeds))
+        results = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs)
+        for done, (found_cells, found_grid) in enumerate(results, start=1):
+            cells += found_cells
+            grid = found_grid if found_cells[0].seed == 0 else grid
+            record.cells(found_cells)
+            if on_seed is not None:
+                on_seed(done, seeds)
+        order = list(chosen)
+        result = Comparison(
+            cells=tuple(sorted(cells, key=lambda c: (c.seed, order.index(c.arm)))),
+            roles={name: arm.role for name, arm in chosen.items()},
+            primary=primary,
+            metric=metric,
+            overlap=splits.overlap,
+            class_names=schema.names,
+            settings=settings,
+            wall_seconds=time.perf_counter() - started,
+            sample_grid=grid,
+        )
+        record.result(result)
+    return result
+
+
+def _run_seed(
+    plan: _Plan, s: int, X: Any, y: Any, X_test: Any, y_test: Any
+) -> tuple[list[Cell], bytes | None]:
+    """Return the cells of one seed; everything is fitted on X and y, the training part."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _run_arms(plan, s, X, y, X_test, y_test)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run_arms(
+    plan: _Plan, s: int, X: Any, y: Any, X_test: Any, y_test: Any
+) -> tuple[list[Cell], bytes | None]:
+    seed = derive(plan.random_state, "seed", s)
+    schema = replace(Schema.fit(X, y), names=tuple(plan.names or ()))
+    x, c = schema.encode_X(X), schema.encode_y(y)
+    x_test, c_test = schema.encode_X(X_test), schema.encode_y(y_test).numpy()
+    added = fill_counts(y, _auto_fill(c) if plan.fill == "auto" else plan.fill)
+    extra_c = torch.tensor(
+        sorted(schema.class_index(k) for k, n in added.items() for _ in range(n)), dtype=torch.int64
+    )
+    part = TrainingPart(
+        x=x,
+        c=c,
+        extra_c=extra_c,
+        schema=schema,
+        seed=seed,
+        new_gan=lambda: ConditionalGAN(
+            config=plan.config, device=plan.device, random_state=derive(seed, "gan")
+        ),
+    )
+    cells, gan_seconds = [], 0.0
+    for name, arm in plan.arms.items():
+        had_gan, begun = part.gan is not None, time.perf_counter()
+        x_extra = None if arm.extra is None else arm.extra(part)
+        if part.gan is not None and not had_gan:
+            gan_seconds = time.perf_counter() - begun
+        if x_extra is not None and x_extra.shape != (len(extra_c), *x.shape[1:]):
+            raise ConfigError(
+                f"extra of arm {name!r} must return samples {(len(extra_c), *x.shape[1:])}; got "
+                f"{tuple(x_extra.shape)}."
+            )
+        recipe = Recipe(
+            x=x,
+            c=c,
+            x_extra=x_extra,
+            extra_c=extra_c,
+            class_weights=arm.class_weights,
+            transform=classic_transform(x, seed=seed, compose=plan.classic) if arm.classic else None,
+        )
+        begun = time.perf_counter()
+        predicted = train_and_predict(
+            build_classifier(plan.classifier, schema, seed=seed),
+            recipe,
+            x_test,
+            schema,
+            steps=plan.steps,
+            batch_size=plan.batch_size,
+            seed=seed,
+        )
+        cells.append(
+            Cell(
+                arm=name,
+                seed=s,
+                y_true=c_test,
+                y_pred=predicted,
+                n_train=len(c),
+                n_extra=0 if x_extra is None else len(x_extra),
+                fit_seconds=time.perf_counter() - begun,
+                gan_seconds=gan_seconds if arm.role == "treatment" else 0.0,
+            )
+        )
+    return cells, _grid(part.gan) if s == 0 else None
+
+
+def _auto_fill(c: Tensor) -> Fill:
+    counts = torch.bincount(c)
+    return 2.0 if counts.max() <= 1.5 * counts.min() else "balance"
+
+
+def _resolve_arms(
+    arms: Sequence[str] | Mapping[str, Arm] | None, primary: str | None
+) -> tuple[dict[str, Arm], str]:
+    if isinstance(arms, Mapping):
+        chosen = dict(arms)
+    else:
+        chosen = {known_name("arms", name, ARMS): ARMS[name] for name in (arms or ARMS)}
+    for name, arm in chosen.items():
+        if not isinstance(arm, Arm):
+            raise ConfigError(f"arm {name!r} must be an Arm; got {type(arm).__name__}.")
+    treatments = [name for name, arm in chosen.items() if arm.role == "treatment"]
+    if not treatments or len(treatments) == len(chosen):
+        raise ConfigError(f"arms must hold at least one control and one treatment; got {list(chosen)}.")
+    return chosen, known_name("primary", primary or treatments[-1], treatments)
+
+
+def _grid(gan: ConditionalGAN | None) -> bytes | None:
+    if gan is None or gan.schema_.kind != "image":
+        return None
+    png = io.BytesIO()
+    gan.sample_grid().save(png, format="PNG")
+    return png.getvalue()
+
+
+def _as_rows(X: Any) -> Any:
+    """Return a DataFrame as it is, anything else as an array."""
+    return X if hasattr(X, "iloc") else np.asarray(X)
+
+
+def _describe(thing: Any) -> str:
+    return thing if isinstance(thing, str) else getattr(thing, "__qualname__", repr(thing))
+
+
+def _digest(X: Any, y: Any) -> str:
+    content = hashlib.sha256(np.ascontiguousarray(np.asarray(X)).tobytes())
+    content.update(str(np.asarray(y).tolist()).encode())
+    return content.hexdigest()[:16]

@@ -1,0 +1,95 @@
+"""Intervals for paired differences, and the choice of the control to be beaten."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy import stats
+
+Verdict = Literal["helps", "no evidence", "hurts"]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A mean paired difference with its 95 % interval, in the unit of the differences."""
+
+    mean: float
+    low: float
+    high: float
+    p_value: float  # two-sided
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return "helps" or "hurts" where the interval leaves out 0, else "no evidence"."""
+        if self.low > 0:
+            return "helps"
+        return "hurts" if self.high < 0 else "no evidence"
+
+
+def corrected_gain(differences: Any, *, overlap: float = 0.0, level: float = 0.95) -> Gain:
+    """Return the mean of paired differences with a corrected t interval (Nadeau and Bengio, 2003).
+
+    Parameters
+    ----------
+    differences : array of shape (n_seeds,)
+        Treatment minus control, one per seed.
+    overlap : float, default=0.0
+        ``n_test / n_train`` where the seeds share samples, which makes their differences correlated;
+        0 where they share none, which gives the ordinary paired t interval.
+    level : float, default=0.95
+        Coverage.
+
+    Returns
+    -------
+    Gain
+
+    Examples
+    --------
+    >>> gain = corrected_gain([1.0, 2.0, 3.0])
+    >>> round(gain.mean, 2), round(gain.low, 2), round(gain.high, 2), gain.verdict
+    (2.0, -0.48, 4.48, 'no evidence')
+    """
+    values = np.asarray(differences, dtype=float)
+    n = len(values)
+    mean = float(values.mean())
+    error = float(np.sqrt((1 / n + overlap) * values.var(ddof=1)))
+    if error == 0:
+        return Gain(mean, mean, mean, 1.0 if mean == 0 else 0.0)
+    half = error * float(stats.t.ppf((1 + level) / 2, n - 1))
+    p_value = float(2 * stats.t.sf(abs(mean) / error, n - 1))
+    return Gain(mean, mean - half, mean + half, p_value)
+
+
+def against_best_control(
+    treatment: Any, controls: Mapping[str, Any]
+) -> tuple[np.ndarray[Any, Any], list[str]]:
+    """Return the paired differences to the best control, chosen for each seed on the other seeds.
+
+    The score that a control gets in a seed has no part in choosing it for that seed, so that the
+    choice adds no luck to either side.
+
+    Parameters
+    ----------
+    treatment : array of shape (n_seeds,)
+        Scores of the treatment.
+    controls : dict of {name: array of shape (n_seeds,)}
+        Scores of every control.
+
+    Returns
+    -------
+    differences : ndarray of shape (n_seeds,)
+    chosen : list of str
+        The control of each seed.
+
+    Examples
+    --------
+    >>> against_best_control([5, 5, 5], {"a": [1, 1, 9], "b": [2, 2, 2]})
+    (array([4., 4., 3.]), ['a', 'a', 'b'])
+    """
+    names = list(controls)
+    scores = np.array([controls[name] for name in names], dtype=float)
+    others = (scores.sum(axis=1, keepdims=True) - scores) / (scores.shape[1] - 1)
+    best = others.argmax(axis=0)
+    seeds = np.arange(scores.shape[1])
+    return np.asarray(treatment, dtype=float) - scores[best, seeds], [names[i] for i in best]

@@ -1,0 +1,201 @@
+"""Where a comparison is recorded: nowhere, or in MLflow as a parent run with a child per arm and seed."""
+
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sklearn.metrics import recall_score
+
+from ganaug._checks import known_name
+from ganaug.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ganaug.experiment.comparison import Cell, Comparison
+
+__all__ = ["MLflowTracker", "NullTracker", "Record", "Tracker"]
+
+
+class Record(Protocol):
+    """One comparison that is being recorded."""
+
+    def cells(self, cells: "Sequence[Cell]") -> None:
+        """Record the cells of a finished seed."""
+        ...
+
+    def result(self, result: "Comparison") -> None:
+        """Record the verdict."""
+        ...
+
+
+class Tracker(Protocol):
+    """Opens a record for a comparison."""
+
+    def comparison(
+        self, settings: dict[str, Any], *, primary: str, metric: str, names: Sequence[str]
+    ) -> AbstractContextManager[Record]:
+        """Return a context in which a comparison is recorded."""
+        ...
+
+
+class NullTracker:
+    """Records nothing."""
+
+    def comparison(
+        self, settings: dict[str, Any], *, primary: str, metric: str, names: Sequence[str]
+    ) -> AbstractContextManager[Record]:
+        """Return a context that records nothing."""
+        return nullcontext(self)
+
+    def cells(self, cells: "Sequence[Cell]") -> None:
+        """Do nothing."""
+
+    def result(self, result: "Comparison") -> None:
+        """Do nothing."""
+
+
+class MLflowTracker:
+    """Logs to MLflow, into the active run if there is one.
+
+    The tracking URI and experiment are MLflow's own: set by the caller or the environment, else a
+    local SQLite store. Only the calling process writes.
+    """
+
+    def comparison(
+        self, settings: dict[str, Any], *, primary: str, metric: str, names: Sequence[str]
+    ) -> AbstractContextManager[Record]:
+        """Return a context that opens (or joins) the parent run, and ends what it opened."""
+        return _MLflowRecord(settings, primary=primary, metric=metric, names=names)
+
+
+class _MLflowRecord:
+    def __init__(self, settings: dict[str, Any], *, primary: str, metric: str, names: Sequence[str]):
+        self.settings, self.primary, self.metric, self.names = settings, primary, metric, names
+
+    def __enter__(self) -> "Record":
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # its migrations of a new store
+        import mlflow
+
+        self.mlflow = mlflow
+        self.client = mlflow.MlflowClient()
+        self.joined = mlflow.active_run() is not None
+        run = mlflow.active_run() or mlflow.start_run(run_name="ganaug compare")
+        self.run_id, self.experiment_id = run.info.run_id, run.info.experiment_id
+        params = {**_flat(self.settings), "primary": self.primary, "metric": self.metric}
+        mlflow.log_params({k: str(v)[:6000] for k, v in params.items()})
+        mlflow.set_tags({"ganaug.kind": "comparison", "ganaug.data_digest": self.settings["data_digest"]})
+        return self
+
+    def cells(self, cells: "Sequence[Cell]") -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        for cell in cells:
+            run = self.client.create_run(
+                self.experiment_id,
+                run_name=f"{cell.arm}/seed={cell.seed}",
+                tags={"mlflow.parentRunId": self.run_id},
+            )
+            recalls = recall_score(
+                cell.y_true,
+                cell.y_pred,
+                labels=range(len(self.names)),
+                average=None,
+                zero_division=0,
+            )
+            values = {
+                **{name: cell.score(name) for name in ("balanced_accuracy", "accuracy", "macro_f1")},
+                **{
+                    f"recall/class_{_key(name)}": float(r)
+                    for name, r in zip(self.names, recalls, strict=True)
+                },
+                "fit_seconds": cell.fit_seconds,
+                "gan_seconds": cell.gan_seconds,
+            }
+            now = run.info.start_time
+            params = {
+                "arm": cell.arm,
+                "seed": cell.seed,
+                "n_train": cell.n_train,
+                "n_extra": cell.n_extra,
+                **{k: self.settings[k] for k in ("classifier", "steps", "batch_size", "fill")},
+            }
+            tags = {
+                "ganaug.arm": cell.arm,
+                "ganaug.seed": cell.seed,
+                "ganaug.pair_id": f"{self.run_id}/{cell.seed}",
+                "ganaug.dataset_digest": self.settings["data_digest"],
+            }
+            metrics = [Metric(k, v, now, 0) for k, v in values.items()]
+            for start in range(0, len(metrics), 1000):
+                self.client.log_batch(run.info.run_id, metrics=metrics[start : start + 1000])
+            self.client.log_batch(
+                run.info.run_id,
+                params=[Param(k, str(v)) for k, v in params.items()],
+                tags=[RunTag(k, str(v)) for k, v in tags.items()],
+            )
+            self.client.set_terminated(run.info.run_id)
+
+    def result(self, result: "Comparison") -> None:
+        gain = result.gain
+        self.mlflow.log_metrics(
+            {
+                "gain/points": gain.mean,
+                "gain/low": gain.low,
+                "gain/high": gain.high,
+                "gain/p_value": gain.p_value,
+                "wall_seconds": result.wall_seconds,
+                **{f"mean/{_key(arm)}": float(result.scores(arm).mean()) for arm in result.roles},
+            }
+        )
+        self.mlflow.set_tags(
+            {"ganaug.verdict": result.verdict, "mlflow.note.content": f"**{result.sentence}**"}
+        )
+        self.mlflow.log_table(result.table.reset_index(), "tables/arms.json")
+        self.mlflow.log_table(result.per_class.reset_index(), "tables/per_class.json")
+        self.mlflow.log_dict(result.to_dict(), "comparison.json")
+        if result.sample_grid is not None:
+            import io
+
+            from PIL import Image
+
+            self.mlflow.log_image(Image.open(io.BytesIO(result.sample_grid)), "samples.png")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self.joined:
+            status = "FINISHED" if kind is None else "KILLED" if kind is KeyboardInterrupt else "FAILED"
+            self.mlflow.end_run(status)
+
+
+TRACKERS: dict[str, type[MLflowTracker]] = {"mlflow": MLflowTracker}
+
+
+def resolve_tracker(tracking: str | Tracker | None) -> Tracker:
+    """Return the tracker that a name in TRACKERS stands for, the caller's own, or none."""
+    if tracking is None:
+        return NullTracker()
+    if isinstance(tracking, str):
+        return TRACKERS[known_name("tracking", tracking, TRACKERS)]()
+    if not hasattr(tracking, "comparison"):
+        raise ConfigError(
+            f"tracking must be 'mlflow', None, or an object with a method `comparison`; got "
+            f"{type(tracking).__name__}."
+        )
+    return tracking
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _key(name: str) -> str:
+    """Return a name in the letters that MLflow allows for a metric."""
+    return "".join(ch if ch.isalnum() or ch in "_-. /" else "_" for ch in name)

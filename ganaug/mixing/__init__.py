@@ -1,0 +1,1 @@
+"""Synthetic samples into training data: fill adds, swap replaces."""

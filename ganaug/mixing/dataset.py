@@ -1,0 +1,229 @@
+"""AugmentedDataset: real samples of a torch data set with synthetic ones mixed in."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ganaug._checks import number
+from ganaug._random import Seed, as_seed, numpy_stream
+from ganaug.bank import SampleBank
+from ganaug.data.sources import class_names, dataset_targets
+from ganaug.errors import DataError
+from ganaug.generator import ConditionalGAN
+from ganaug.mixing.fill import Fill, fill_counts
+
+__all__ = ["AugmentedDataset"]
+
+
+class AugmentedDataset(Dataset[Any]):
+    """A labelled map-style data set plus synthetic samples, for any DataLoader.
+
+    Indices below ``len(real)`` are the real samples in their order; the filled ones follow, grouped
+    by class. Every choice derives from (seed, epoch, index), so that the number of workers does not
+    change what is drawn.
+
+    Parameters
+    ----------
+    real : map-style data set of (x, label)
+        Torchvision's, a Subset, a TensorDataset, or the user's own. Give augmentations to
+        `transform` here instead, so that synthetic samples get them too.
+    source : ConditionalGAN or SampleBank
+        Where synthetic samples come from. A generator is drawn from once, at construction.
+    fill : {"balance"}, float, dict, callable or None, default="balance"
+        How many to add; see `ganaug.mixing.fill.fill_counts`. None adds nothing.
+    swap : float, default=0.0
+        Probability that a real sample is replaced by a synthetic one of its class, drawn anew each
+        epoch.
+    weight : float or None, default=None
+        If given, items are (x, label, weight): 1.0 for real samples, this for synthetic ones.
+    real_only_from : int or None, default=None
+        Epoch from which on the data set is the real one alone, for a final phase.
+    transform, target_transform : callable or None
+        Applied to every x, and to every label.
+    random_state : int, RandomState, Generator or None, default=0
+        Seed of drawing and swapping.
+
+    Attributes
+    ----------
+    targets : list
+        Labels by index in the current epoch, for samplers and stratified splits.
+    classes : sequence of str or None
+        Class names, as the real data set has them.
+
+    Raises
+    ------
+    DataError
+        If synthetic samples do not have the type, shape and dtype of the real ones, or the source
+        has no sample of a class that is needed.
+    ConfigError
+        If `fill` or `swap` is out of range.
+
+    Examples
+    --------
+    >>> from torch.utils.data import TensorDataset
+    >>> X = torch.randn(30, 4); y = torch.tensor([0] * 24 + [1] * 6)
+    >>> real = TensorDataset(X, y)
+    >>> gan = ConditionalGAN(train_images=128, random_state=0).fit(real)
+    >>> train = AugmentedDataset(real, gan)
+    >>> len(train), train.origin(0), train.origin(47)
+    (48, 'real', 'synthetic')
+    """
+
+    def __init__(
+        self,
+        real: Any,
+        source: ConditionalGAN | SampleBank,
+        *,
+        fill: Fill | None = "balance",
+        swap: float = 0.0,
+        weight: float | None = None,
+        real_only_from: int | None = None,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[Any], Any] | None = None,
+        random_state: Seed = 0,
+    ):
+        number("swap", swap, low=0, high=1)
+        if weight is not None:
+            number("weight", weight, low=0)
+        self.real, self.swap, self.weight = real, swap, weight
+        self.real_only_from = real_only_from
+        self.transform, self.target_transform = transform, target_transform
+        self.classes = class_names(real)
+        self.seed = as_seed(random_state)
+        self._real_targets = dataset_targets(real)
+        added = {} if fill is None else fill_counts(self._real_targets, fill)
+        self.bank = _bank(source, added, self._real_targets, swap, self.seed)
+        real_x, real_y = real[0]
+        self._dress = _dress(real_x, self.bank)
+        self._label_like = real_y
+
+        schema = self.bank.schema
+        self._rows = [np.flatnonzero(self.bank.class_indices == k) for k in range(len(schema.labels))]
+        self._added_targets = [k for k, n in added.items() for _ in range(n)]
+        self._added_classes = schema.encode_y(np.array(self._added_targets, schema.labels.dtype)).numpy()
+        self._n_added = np.bincount(self._added_classes, minlength=len(schema.labels))
+        self._added_slots = np.array([slot for n in added.values() for slot in range(n)], np.int64)
+        swapped = set(self._real_targets) if swap else set()
+        self._real_classes = schema.encode_y(np.array(self._real_targets)).numpy() if swap else None
+        for key in [*added, *swapped]:
+            if not len(self._rows[schema.class_index(key)]):
+                raise DataError(f"the bank has no sample of class {key!r}, which is to be mixed in.")
+        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self._plan: tuple[int, np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell the data set, and its workers, which epoch (from 0) comes next."""
+        self._epoch[0] = epoch
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch, shared with worker processes."""
+        return int(self._epoch[0])
+
+    @property
+    def real_only(self) -> bool:
+        """Whether the current epoch is part of the real-only phase."""
+        return self.real_only_from is not None and self.epoch >= self.real_only_from
+
+    @property
+    def targets(self) -> list[Any]:
+        """Labels by index in the current epoch."""
+        return self._real_targets + ([] if self.real_only else self._added_targets)
+
+    def __len__(self) -> int:
+        return len(self._real_targets) + (0 if self.real_only else len(self._added_targets))
+
+    def origin(self, index: int) -> str:
+        """Return "real" or "synthetic" for an index in the current epoch."""
+        return "real" if self._bank_row(self._position(index)) is None else "synthetic"
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        index = self._position(index)
+        row = self._bank_row(index)
+        if row is None:
+            x, y = self.real[index]
+        else:
+            n_real = len(self._real_targets)
+            y = self._real_targets[index] if index < n_real else self._added_targets[index - n_real]
+            y = _same_kind(y, self._label_like)
+            x = self._dress(self.bank.samples[row])
+        x = x if self.transform is None else self.transform(x)
+        y = y if self.target_transform is None else self.target_transform(y)
+        if self.weight is None:
+            return x, y
+        return x, y, 1.0 if row is None else float(self.weight)
+
+    def _position(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index must be within {len(self)} samples; got {index}.")
+        return index % len(self)
+
+    def _bank_row(self, index: int) -> int | None:
+        """Return the row of the bank that stands at an index, or None for a real sample."""
+        slot = index - len(self._real_targets)
+        if slot >= 0:
+            # each epoch goes on where the last one stopped, so that a larger bank is used in full
+            label = self._added_classes[slot]
+            rows = self._rows[label]
+            drawn_before = self.epoch * self._n_added[label]
+            return int(rows[(self._added_slots[slot] + drawn_before) % len(rows)])
+        if not self.swap or self.real_only or self._real_classes is None:
+            return None
+        epoch = self.epoch
+        if self._plan is None or self._plan[0] != epoch:
+            rng = numpy_stream(self.seed, "swap", epoch)
+            n = len(self._real_targets)
+            self._plan = (epoch, rng.random(n) < self.swap, rng.random(n))
+        _, swapped, uniform = self._plan
+        if not swapped[index]:
+            return None
+        rows = self._rows[self._real_classes[index]]
+        return int(rows[int(uniform[index] * len(rows))])
+
+
+def _same_kind(label: Any, like: Any) -> Any:
+    """Return a label as tensor or numpy scalar where the real data set yields one."""
+    if isinstance(like, Tensor):
+        return torch.tensor(label, dtype=like.dtype)
+    return like.dtype.type(label) if isinstance(like, np.generic) else label
+
+
+def _bank(
+    source: ConditionalGAN | SampleBank,
+    added: dict[Any, int],
+    targets: list[Any],
+    swap: float,
+    seed: int,
+) -> SampleBank:
+    """Return the source if it is a bank, else enough samples for one epoch of fill and swap."""
+    if isinstance(source, SampleBank):
+        return source
+    counts = dict(added)
+    if swap:
+        labels, real_counts = np.unique(np.array(targets), return_counts=True)
+        for label, n in zip(labels.tolist(), real_counts.tolist(), strict=True):
+            counts[label] = max(counts.get(label, 0), n)
+    return SampleBank.from_gan(source, counts, random_state=seed)
+
+
+def _dress(real_x: Any, bank: SampleBank) -> Callable[[np.ndarray[Any, Any]], Any]:
+    """Return the function that turns a row of the bank into what the real data set yields."""
+    as_array = real_x.numpy() if isinstance(real_x, Tensor) else np.asarray(real_x)
+    got, want = bank.samples, (as_array.shape, as_array.dtype)
+    if (got.shape[1:], got.dtype) != want:
+        raise DataError(
+            f"synthetic samples must have the shape and dtype of the real ones, {want[0]} {want[1]}; "
+            f"got {got.shape[1:]} {got.dtype}. Fit the generator on this data set, and give "
+            "transforms to AugmentedDataset instead of the real data set."
+        )
+    if isinstance(real_x, Tensor):
+        return lambda row: torch.from_numpy(np.array(row))
+    if isinstance(real_x, np.ndarray):
+        return np.array
+    from PIL import Image
+
+    return lambda row: Image.fromarray(np.asarray(row))

@@ -1,0 +1,118 @@
+"""GANOverSampler: imbalanced-learn's over-sampling contract, with a conditional GAN behind it."""
+
+from typing import Any
+
+import numpy as np
+from imblearn.over_sampling.base import BaseOverSampler
+from sklearn.utils import Tags
+from sklearn.utils.validation import validate_data
+
+from ganaug._random import Seed
+from ganaug.config import GANConfig
+from ganaug.data.schema import stack
+from ganaug.generator import ConditionalGAN
+
+__all__ = ["GANOverSampler"]
+
+
+class GANOverSampler(BaseOverSampler):
+    """Fill up classes with samples drawn from a conditional GAN.
+
+    The GAN is trained on all rows given to `fit_resample`, with the class as condition, and drawn
+    from only for classes short of rows. The rows that came in are returned first, unchanged.
+
+    Parameters
+    ----------
+    sampling_strategy : str, float, dict or callable, default="auto"
+        As in imbalanced-learn: ``"auto"`` lifts every class to the size of the largest; a dict maps
+        a class to the total wanted.
+    preset : {"quick", "default", "best"}, default="default"
+        Training budget of the GAN.
+    config : GANConfig or None, default=None
+        All settings of the GAN; wins over `preset`.
+    train_images : int or None, default=None
+        Overrides the budget.
+    device : str, default="auto"
+        A torch device.
+    random_state : int, RandomState or None, default=None
+        Seed of training and drawing.
+
+    Attributes
+    ----------
+    sampling_strategy_ : dict of {class: int}
+        Number of new samples per class.
+    gan_ : ConditionalGAN
+        The fitted generator.
+    n_features_in_ : int
+        Number of columns (of channels or rows, for images).
+
+    Raises
+    ------
+    DataError
+        If X or y cannot be learned from; see `ConditionalGAN.fit`.
+
+    Notes
+    -----
+    Put it inside an imbalanced-learn pipeline, so that validation rows never reach the GAN. Images
+    may be given as arrays of 3 or 4 axes.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(30, 2)); y = np.repeat([0, 1], [24, 6])
+    >>> X_res, y_res = GANOverSampler(train_images=256, random_state=0).fit_resample(X, y)
+    >>> np.bincount(y_res)
+    array([24, 24])
+    """
+
+    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's name and form
+        **BaseOverSampler._parameter_constraints,
+        "preset": [str],
+        "config": [GANConfig, None],
+        "train_images": [int, None],
+        "device": [str],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        *,
+        sampling_strategy: Any = "auto",
+        preset: str = "default",
+        config: GANConfig | None = None,
+        train_images: int | None = None,
+        device: str = "auto",
+        random_state: Seed = None,
+    ):
+        super().__init__(sampling_strategy=sampling_strategy)
+        self.preset = preset
+        self.config = config
+        self.train_images = train_images
+        self.device = device
+        self.random_state = random_state
+
+    def _check_X_y(self, X: Any, y: Any, accept_sparse: Any = None) -> tuple[Any, Any, bool]:
+        from imblearn.utils import check_target_type
+
+        y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
+        X, y = validate_data(self, X=X, y=y, reset=True, allow_nd=True)
+        return X, y, binarize_y
+
+    def _fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
+        wanted = {k: int(n) for k, n in self.sampling_strategy_.items() if n}
+        if not wanted:
+            return X.copy(), y.copy()
+        self.gan_ = ConditionalGAN(
+            preset=self.preset,
+            config=self.config,
+            train_images=self.train_images,
+            device=self.device,
+            random_state=self.random_state,
+        ).fit(X, y)
+        X_new, y_new = self.gan_.generate(wanted)
+        return stack(X, X_new), np.concatenate([y, y_new]).astype(y.dtype)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        tags.input_tags.three_d_array = True
+        return tags

@@ -1,0 +1,1 @@
+"""From encoded data to a trained G: state, steps, average, loop, checkpoint."""

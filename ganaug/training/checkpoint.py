@@ -1,0 +1,51 @@
+"""Files of a run: safetensors with JSON in the header, written atomically, never pickle."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ganaug.errors import CheckpointError
+
+FORMAT = 1
+"""Number of the file format; a file of another number is refused."""
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+    """Write tensors and a JSON description to one file; a reader sees the old file or the new one."""
+    plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    header = {"ganaug": json.dumps({"format": FORMAT, **about})}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        save_file(plain, temporary, metadata=header)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors and the description that `save_tensors` wrote."""
+    if not path.is_file():
+        raise CheckpointError(f"{path} must be a file that ganaug saved; there is no such file.")
+    try:
+        with safe_open(path, framework="pt", device=device) as file:
+            about = json.loads((file.metadata() or {})["ganaug"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is not a file that ganaug saved, or is damaged: {error}.") from error
+    if about.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} has format {about.get('format')!r}; this version reads format {FORMAT}. "
+            "Open it with the version of ganaug that wrote it, or fit again."
+        )
+    return tensors, about
