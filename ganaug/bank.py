@@ -96,7 +96,9 @@ class SampleBank:
         SampleBank
         """
         X, y = gan.generate(counts, random_state=random_state)
-        return cls(np.asarray(X), gan.schema_.encode_y(y).numpy(), gan.schema_)
+        dtypes = getattr(gan.schema_.codec, "dtypes", ())  # a DataFrame's may differ
+        samples = np.asarray(X, dtype=np.result_type(*dtypes) if dtypes else None)
+        return cls(samples, gan.schema_.encode_y(y).numpy(), gan.schema_)
 
     def save(self, path: str | Path) -> "SampleBank":
         """Write the bank to a new folder and return it memory-mapped from there.
@@ -260,5 +262,5 @@ def _sha256(file: Path) -> str:
 def _folder_names(names: tuple[str, ...]) -> list[str]:
     """Return one safe, distinct folder name per class."""
     safe = [re.sub(r"[^\w\- ]+", "_", name).strip() or "_" for name in names]
-    twice = {s.lower() for s in safe if [t.lower() for t in safe].count(s.lower()) > 1}
-    return [f"{s}-{i}" if s.lower() in twice else s for i, s in enumerate(safe)]
+    distinct = len({s.lower() for s in safe}) == len(safe)
+    return safe if distinct else [f"{i}-{s}" for i, s in enumerate(safe)]

@@ -27,17 +27,18 @@ class GANConfig:
 
     network: Any = "auto"  # a name in NETWORKS, a function like its entries, or "auto" by kind of data
     loss: Any = "hinge"  # a name in LOSSES, or an object with the same two methods
-    diffaugment: tuple[str, ...] = ("translation", "cutout")  # names in POLICIES; images only
+    diffaugment: tuple[str, ...] = ("translation",)  # names in POLICIES; images only
     z_dim: int = 32  # length of the noise vector
     width: int | None = None  # channels at full resolution (images) or first hidden layer; None: by kind
     batch_size: int = 64  # real images per step, and as many fake ones
     train_images: int = 100_000  # the budget: real images shown to D, repeats counted
-    lr_G: float = 4e-4  # Adam step of the generator
-    lr_D: float = 4e-4  # Adam step of the discriminator
+    lr_G: float = 2e-4  # Adam step of the generator
+    lr_D: float = 8e-4  # Adam step of the discriminator (two rates: Heusel et al., 1706.08500)
     betas: tuple[float, float] = (0.0, 0.9)  # Adam moments of both
     d_steps: int = 1  # D steps per G step
     ema_halflife_images: int = 5_000  # after so many images a weight counts half in the average
     ema_rampup: float = 0.05  # early on the half-life is at most this share of the images seen
+    precision: str = "auto"  # "float32", "bfloat16" forward passes, or "auto": what the device is fast at
     log_every_images: int = 10_000  # losses, sample grid and checkpoint
 
     def __post_init__(self) -> None:

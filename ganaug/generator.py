@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from ganaug._checks import empty_folder, number
+from ganaug._checks import empty_folder, listed, number
 from ganaug._random import Seed, as_seed, derive, torch_stream
 from ganaug.config import GANConfig, resolve_config
 from ganaug.data.schema import Schema
@@ -196,7 +196,7 @@ class ConditionalGAN(BaseEstimator):
         KeyError
             If a class is unknown; the nearest name is suggested.
         ConfigError
-            If a count is negative or no integer.
+            If a count is negative or no integer, or a class is named twice.
 
         Examples
         --------
@@ -209,6 +209,8 @@ class ConditionalGAN(BaseEstimator):
         if not isinstance(counts, Mapping):
             counts = dict.fromkeys(self.schema_.labels.tolist(), counts)
         wanted = [(self.schema_.class_index(key), n) for key, n in counts.items()]
+        if len({k for k, _ in wanted}) < len(wanted):
+            raise ConfigError(f"counts must name each class once; got {listed(counts)}.")
         for key, n in counts.items():
             number(f"counts[{key!r}]", n, low=0, integer=True)
         if random_state is None:
@@ -388,7 +390,7 @@ def load(path: str | Path, *, network: Any = None, device: str = "auto") -> Cond
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{file} has an incomplete description: {error}.") from error
     G, _ = build_networks(config, shape=schema.codec.shape, n_classes=len(schema.labels), seed=seed)
-    load_weights(G, tensors)
+    load_weights(G, tensors, origin=file)
     where = torch_device(device)
     gan = ConditionalGAN(config=config, device=device, random_state=seed)
     gan._set_fitted(config, schema, G.to(where).eval().requires_grad_(False), seed, where)

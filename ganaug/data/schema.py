@@ -151,7 +151,10 @@ def _array(values: Any) -> Any:
     """Return an array, keeping a DataFrame as it is so that its columns keep their dtypes."""
     if isinstance(values, Tensor):
         return values.detach().cpu().numpy()
-    return values if hasattr(values, "columns") else np.asarray(values)
+    try:
+        return values if hasattr(values, "columns") else np.asarray(values)
+    except ValueError as error:  # nested sequences of different lengths
+        raise DataError(f"X and y must be arrays of one shape: {error}") from error
 
 
 def _container(values: Any) -> str:
@@ -167,7 +170,9 @@ def _labels(y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
             "Drop those samples."
         )
     if y.dtype.kind == "O":
-        missing = sum(v is None or v != v for v in y)  # NaN is the value that differs from itself
+        import pandas as pd
+
+        missing = int(pd.isna(y).sum())
         if missing:
             raise DataError(
                 f"y must have a label per sample; {missing} labels are missing. Drop those samples."

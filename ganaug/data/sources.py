@@ -2,6 +2,7 @@
 
 import warnings
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +155,7 @@ def _image_folder(root: Path) -> Source:
                 UnidentifiedImageError,
                 SyntaxError,
                 Image.DecompressionBombWarning,
+                Image.DecompressionBombError,
             ) as e:
                 raise DataError(f"{file} cannot be read as an image: {e}. Repair or remove it.") from e
             labels.append(folder.name)
@@ -175,9 +177,11 @@ def _size(image: np.ndarray[Any, Any]) -> str:
 
 def _npz(path: Path) -> Source:
     try:
+        with zipfile.ZipFile(path):  # np.load also opens a bare .npy
+            pass
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     train = _pair(arrays, ("", "_train"))
     if train is None:

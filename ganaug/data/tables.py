@@ -47,7 +47,7 @@ class TableCodec:
         if columns is not None and len(set(columns)) < len(columns):
             twice = sorted({str(c) for c in columns if columns.count(c) > 1})
             raise DataError(f"column names must be unique; got {listed(twice)} more than once.")
-        dtypes = [np.dtype(d) if isinstance(d, np.dtype) else d for d in getattr(X, "dtypes", [])]
+        dtypes = [getattr(d, "numpy_dtype", d) for d in getattr(X, "dtypes", [])]  # of pandas' nullable ones
         dtypes = dtypes or [X.dtype] * X.shape[1]
         wrong = [i for i, d in enumerate(dtypes) if getattr(d, "kind", "O") not in "uifb"]
         if wrong:

@@ -70,9 +70,11 @@ class Arm:
 def copies(part: TrainingPart) -> Tensor:
     """Return real samples of the wanted classes, drawn with replacement."""
     rng = numpy_stream(part.seed, "copies")
-    labels = part.c.numpy()
-    rows = [rng.choice(np.flatnonzero(labels == k)) for k in part.extra_c.tolist()]
-    return part.x[torch.tensor(rows, dtype=torch.int64)]
+    labels, wanted = part.c.numpy(), part.extra_c.numpy()
+    rows = np.empty(len(wanted), dtype=np.int64)
+    for k in np.unique(wanted):
+        rows[wanted == k] = rng.choice(np.flatnonzero(labels == k), size=int((wanted == k).sum()))
+    return part.x[torch.from_numpy(rows)]
 
 
 def synthetic(part: TrainingPart) -> Tensor:

@@ -27,6 +27,8 @@ def classic_transform(x: Tensor, *, seed: int, compose: Any = None) -> BatchTran
     pipeline.set_random_seed(derive(seed, "classic"))
 
     def transform(batch: Tensor) -> Tensor:
+        if not len(batch):
+            return batch
         images = batch.add(1).div(2).permute(0, 2, 3, 1).contiguous().numpy()
         changed = np.stack([pipeline(image=image)["image"] for image in images])
         return torch.from_numpy(changed).permute(0, 3, 1, 2).mul(2).sub(1).to(batch.dtype)

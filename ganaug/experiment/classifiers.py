@@ -84,10 +84,15 @@ CLASSIFIERS: dict[str, Callable[[tuple[int, ...], int], Any]] = {
 }
 
 
+def default_classifier(schema: Schema) -> str:
+    """Return the name of the classifier for a kind of data."""
+    return "cnn" if schema.kind == "image" else "mlp"
+
+
 def build_classifier(classifier: Any, schema: Schema, *, seed: int) -> Any:
     """Return a fresh estimator or module; weights depend on `seed` alone."""
     if classifier is None:
-        classifier = "cnn" if schema.kind == "image" else "mlp"
+        classifier = default_classifier(schema)
     if isinstance(classifier, nn.Module):
         raise ConfigError(
             "classifier must be a function that builds a torch module, so that each run starts from "
@@ -111,8 +116,9 @@ def build_classifier(classifier: Any, schema: Schema, *, seed: int) -> Any:
                     "classifier must be a name, a scikit-learn classifier, or a function that builds "
                     f"a torch module; got {type(classifier).__name__}."
                 )
-    if hasattr(model, "get_params") and "random_state" in model.get_params():
-        model.set_params(random_state=derive(seed, "classifier"))
+    if hasattr(model, "get_params"):  # the steps of a pipeline draw random numbers too
+        names = [p for p in model.get_params() if p == "random_state" or p.endswith("__random_state")]
+        model.set_params(**dict.fromkeys(names, derive(seed, "classifier")))
     return model
 
 

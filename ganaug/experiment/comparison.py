@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
-from ganaug.experiment.statistics import Gain, Verdict, against_best_control, corrected_gain
+from ganaug.experiment.statistics import (
+    Gain,
+    Verdict,
+    against_best_control,
+    corrected_gain,
+    gain_over_best_control,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +57,8 @@ class Comparison:
 
     Gains are paired differences in points (hundredths of the metric) with 95 % intervals. A
     treatment is set against the best control; which one that is, is decided for each seed by the
-    other seeds. The verdict is that of `primary`, named before any score was seen.
+    other seeds, and the interval allows for the choice: "helps" means better than every control. The
+    verdict is that of `primary`, named before any score was seen.
 
     Examples
     --------
@@ -89,8 +96,8 @@ class Comparison:
 
     def gain_over_best(self, arm: str) -> Gain:
         """Return the gain of one treatment over the best control, in points."""
-        differences, _ = against_best_control(self.scores(arm), self._controls)
-        return corrected_gain(100 * differences, overlap=self.overlap)
+        controls = {name: 100 * scores for name, scores in self._controls.items()}
+        return gain_over_best_control(100 * self.scores(arm), controls, overlap=self.overlap)
 
     @property
     def best_control(self) -> str:

@@ -21,7 +21,12 @@ from ganaug.data.sources import dataset_arrays
 from ganaug.errors import ConfigError
 from ganaug.experiment.arms import ARMS, Arm, TrainingPart
 from ganaug.experiment.classic import classic_transform
-from ganaug.experiment.classifiers import Recipe, build_classifier, train_and_predict
+from ganaug.experiment.classifiers import (
+    Recipe,
+    build_classifier,
+    default_classifier,
+    train_and_predict,
+)
 from ganaug.experiment.comparison import METRICS, Cell, Comparison
 from ganaug.experiment.splits import Labelled, make_splits
 from ganaug.experiment.tracking import Tracker, resolve_tracker
@@ -194,7 +199,7 @@ def compare(
         return X_train, y_train, take(X, splits.test[s]), y[splits.test[s]]
 
     settings = {
-        "classifier": _describe(classifier or ("cnn" if schema.kind == "image" else "mlp")),
+        "classifier": _describe(default_classifier(schema) if classifier is None else classifier),
         "seeds": seeds,
         "random_state": seed,
         "steps": steps,

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import Tags
+from sklearn.utils import Tags, column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -89,10 +89,16 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def fit(self, X: Any, y: Any) -> "AugmentedClassifier":
         """Make synthetic samples from X (n, n_features) and y (n,), and fit the classifier on all."""
         number("synthetic_weight", self.synthetic_weight, low=0)
+        y = column_or_1d(y, warn=True)
         self.sampler_ = clone(self.sampler) if self.sampler is not None else self._own_sampler()
         if hasattr(self.sampler_, "fit_resample"):
             X_all, y_all = self.sampler_.fit_resample(X, y)
             synthetic = np.arange(len(y_all)) >= len(y)  # over-samplers return the real rows first
+            if self.synthetic_weight != 1 and not np.array_equal(y_all[: len(y)], y):
+                raise ConfigError(
+                    "synthetic_weight must be 1 for a sampler that removes or reorders rows, such as "
+                    f"{type(self.sampler_).__name__}; got {self.synthetic_weight}."
+                )
         else:
             X_all, y_all = self.sampler_.fit_transform(X, y), y
             synthetic = getattr(self.sampler_, "swapped_", np.zeros(len(y), dtype=bool))
@@ -103,7 +109,7 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             weight = {"sample_weight": np.where(synthetic, self.synthetic_weight, 1.0)}
         try:
             self.estimator_.fit(X_all, y_all, **weight)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             if not weight or "sample_weight" not in str(error):
                 raise
             raise ConfigError(

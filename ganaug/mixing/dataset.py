@@ -104,7 +104,8 @@ class AugmentedDataset(Dataset[Any]):
         schema = self.bank.schema
         self._rows = [np.flatnonzero(self.bank.class_indices == k) for k in range(len(schema.labels))]
         self._added_targets = [k for k, n in added.items() for _ in range(n)]
-        self._added_classes = schema.encode_y(np.array(self._added_targets, schema.labels.dtype)).numpy()
+        added_targets = np.array(self._added_targets) if self._added_targets else schema.labels[:0]
+        self._added_classes = schema.encode_y(added_targets).numpy()
         self._n_added = np.bincount(self._added_classes, minlength=len(schema.labels))
         self._added_slots = np.array([slot for n in added.values() for slot in range(n)], np.int64)
         swapped = set(self._real_targets) if swap else set()
@@ -221,9 +222,15 @@ def _dress(real_x: Any, bank: SampleBank) -> Callable[[np.ndarray[Any, Any]], An
             "transforms to AugmentedDataset instead of the real data set."
         )
     if isinstance(real_x, Tensor):
-        return lambda row: torch.from_numpy(np.array(row))
-    if isinstance(real_x, np.ndarray):
-        return np.array
+        return _tensor
+    return np.array if isinstance(real_x, np.ndarray) else _image
+
+
+def _tensor(row: np.ndarray[Any, Any]) -> Tensor:
+    return torch.from_numpy(np.array(row))
+
+
+def _image(row: np.ndarray[Any, Any]) -> Any:
     from PIL import Image
 
-    return lambda row: Image.fromarray(np.asarray(row))
+    return Image.fromarray(np.asarray(row))

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from imblearn.over_sampling.base import BaseOverSampler
 from sklearn.utils import Tags
-from sklearn.utils.validation import validate_data
 
 from ganaug._random import Seed
 from ganaug.config import GANConfig
 from ganaug.data.schema import stack
 from ganaug.generator import ConditionalGAN
+from ganaug.mixing.validation import validated
 
 __all__ = ["GANOverSampler"]
 
@@ -94,8 +94,7 @@ class GANOverSampler(BaseOverSampler):
         from imblearn.utils import check_target_type
 
         y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
-        X, y = validate_data(self, X=X, y=y, reset=True, allow_nd=True)
-        return X, y, binarize_y
+        return *validated(self, X, y), binarize_y
 
     def _fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
         wanted = {k: int(n) for k, n in self.sampling_strategy_.items() if n}

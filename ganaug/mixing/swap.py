@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ganaug._checks import number
 from ganaug._random import Seed, as_seed, numpy_stream
 from ganaug.config import GANConfig
 from ganaug.generator import ConditionalGAN
+from ganaug.mixing.validation import validated
 
 __all__ = ["SyntheticSwap", "swap_rows"]
 
@@ -80,8 +81,12 @@ class SyntheticSwap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> "SyntheticSwap":
         """Train the generator on X (n, n_features) and labels y (n,)."""
+        self._fit(X, y)
+        return self
+
+    def _fit(self, X: Any, y: Any) -> tuple[Any, Any]:
         number("p", self.p, low=0, high=1)
-        validate_data(self, X, y, skip_check_array=True)
+        X, y = validated(self, X, y)
         self._seed = as_seed(self.random_state)
         self.gan_ = ConditionalGAN(
             preset=self.preset,
@@ -90,11 +95,11 @@ class SyntheticSwap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             device=self.device,
             random_state=self._seed,
         ).fit(X, y)
-        return self
+        return X, y
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
         """Train the generator and return X with about a share `p` of its rows replaced."""
-        self.fit(X, y)
+        X, y = self._fit(X, y)
         rng = numpy_stream(self._seed, "swap")
         self.swapped_ = rng.random(len(X)) < self.p
         return swap_rows(X, y, self.swapped_, self.gan_)
@@ -102,12 +107,12 @@ class SyntheticSwap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def transform(self, X: Any) -> Any:
         """Return X as it is."""
         check_is_fitted(self, "gan_")
-        validate_data(self, X, reset=False, skip_check_array=True)
-        return X
+        return validated(self, X, reset=False)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
+        tags.input_tags.three_d_array = True
         return tags
 
 
@@ -121,7 +126,8 @@ def swap_rows(X: Any, y: Any, swapped: np.ndarray[Any, Any], gan: ConditionalGAN
     X_new, _ = gan.generate(dict(zip(labels.tolist(), counts.tolist(), strict=True)))
     rows = np.concatenate([np.flatnonzero(swapped & (y_array == k)) for k in labels])
     if hasattr(X_mixed, "iloc"):
-        X_mixed.iloc[rows] = X_new.to_numpy()
+        for j in range(X_mixed.shape[1]):  # by column: a common dtype of all would change them
+            X_mixed.iloc[rows, j] = X_new.iloc[:, j].to_numpy()
     else:
         X_mixed[rows] = X_new
     return X_mixed

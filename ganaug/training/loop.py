@@ -45,8 +45,10 @@ def train(state: GANState, x: Tensor, c: Tensor, config: GANConfig, *, seed: int
 
         for repeat in range(config.d_steps):
             x_real, c_real = batches(state.images_seen + repeat * config.batch_size)
-            stats = discriminator_step(state, x_real, c_real, draw_z(), loss=loss, augment=augment)
-        stats |= generator_step(state, c_real, draw_z(), loss=loss, augment=augment)
+            with state.autocast():
+                x_fake = state.G(draw_z(), c_real)
+            stats = discriminator_step(state, x_real, x_fake, c_real, loss=loss, augment=augment)
+        stats |= generator_step(state, x_fake, c_real, loss=loss, augment=augment)
 
         before = state.images_seen
         state.images_seen += config.batch_size * config.d_steps

@@ -53,7 +53,7 @@ class RunFolder:
                     f"{path} was written with another {name}: {_difference(old, new)}. "
                     "Resume with the same data and settings; only train_images may change."
                 )
-        state.load_tensors(tensors)
+        state.load_tensors(tensors, origin=path)
         state.images_seen = saved["images_seen"]
         self.about["seed"] = saved["seed"]
         history: list[dict[str, float]] = saved["history"]

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +25,12 @@ class GANState:
     opt_G: torch.optim.Optimizer
     opt_D: torch.optim.Optimizer
     images_seen: int = 0
+    bfloat16: bool = False  # whether forward passes run in bfloat16
+
+    def autocast(self) -> torch.autocast:
+        """Return the context that forward passes run in."""
+        device = next(self.G.parameters()).device
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return every tensor of the state under a dotted name."""
@@ -37,14 +44,14 @@ class GANState:
                 flat |= {f"{name}.{index}.{key}": value for key, value in moments.items()}
         return flat
 
-    def load_tensors(self, flat: dict[str, Tensor]) -> None:
+    def load_tensors(self, flat: dict[str, Tensor], *, origin: Path) -> None:
         """Restore what `tensors` returned; names or shapes that differ raise CheckpointError."""
         groups: dict[str, dict[str, Tensor]] = {}
         for dotted, value in flat.items():
             name, key = dotted.split(".", 1)
             groups.setdefault(name, {})[key] = value
         for name in ("G", "D", "G_ema"):
-            load_weights(getattr(self, name), groups.get(name, {}))
+            load_weights(getattr(self, name), groups.get(name, {}), origin=origin)
         for name in ("opt_G", "opt_D"):
             optimiser = getattr(self, name)
             moments: dict[int, dict[str, Tensor]] = {}
@@ -55,14 +62,14 @@ class GANState:
             optimiser.load_state_dict({"state": moments, "param_groups": groups_of})
 
 
-def load_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
+def load_weights(module: nn.Module, weights: dict[str, Tensor], *, origin: Path) -> None:
     """Load weights strictly; a mismatch raises CheckpointError that lists each difference."""
     wanted = {k: tuple(v.shape) for k, v in module.state_dict().items()}
     found = {k: tuple(v.shape) for k, v in weights.items()}
     if wanted != found:
         differing = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
         lines = "; ".join(f"{k}: expected {wanted.get(k)}, got {found.get(k)}" for k in differing[:6])
-        raise CheckpointError(f"{len(differing)} weights do not fit the network: {lines}.")
+        raise CheckpointError(f"{origin}: {len(differing)} weights do not fit the network: {lines}.")
     module.load_state_dict(weights)
 
 
@@ -95,7 +102,20 @@ def new_state(
         G_ema=copy.deepcopy(G).eval().requires_grad_(False),
         opt_G=torch.optim.Adam(G.parameters(), lr=config.lr_G, betas=config.betas, fused=True),
         opt_D=torch.optim.Adam(D.parameters(), lr=config.lr_D, betas=config.betas, fused=True),
+        bfloat16=_uses_bfloat16(config.precision, device),
     )
+
+
+def _uses_bfloat16(precision: str, device: torch.device) -> bool:
+    known_name("precision", precision, ["auto", "float32", "bfloat16"])
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    capabilities: dict[str, Any] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # new in recent versions of torch
+    return device.type == "cpu" and bool(capabilities.get("avx512_bf16"))
 
 
 def torch_device(name: str) -> torch.device:

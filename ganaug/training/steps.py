@@ -12,14 +12,13 @@ Augment = Callable[[Tensor], Tensor]
 
 
 def discriminator_step(
-    state: GANState, x: Tensor, c: Tensor, z: Tensor, *, loss: AdversarialLoss, augment: Augment
+    state: GANState, x: Tensor, x_fake: Tensor, c: Tensor, *, loss: AdversarialLoss, augment: Augment
 ) -> dict[str, Tensor]:
     """Update D once on real samples `x` against fakes of the same classes `c`."""
-    with torch.no_grad():
-        x_fake = state.G(z, c)
     state.D.train().requires_grad_(True)
-    logits = state.D(augment(torch.cat([x, x_fake])), torch.cat([c, c]))
-    real_logits, fake_logits = logits.chunk(2)
+    with state.autocast():
+        logits = state.D(augment(torch.cat([x, x_fake.detach()])), torch.cat([c, c]))
+    real_logits, fake_logits = logits.float().chunk(2)
     value = loss.discriminator(real_logits, fake_logits).mean()
     _descend(state.opt_D, value)
     return {
@@ -30,11 +29,13 @@ def discriminator_step(
 
 
 def generator_step(
-    state: GANState, c: Tensor, z: Tensor, *, loss: AdversarialLoss, augment: Augment
+    state: GANState, x_fake: Tensor, c: Tensor, *, loss: AdversarialLoss, augment: Augment
 ) -> dict[str, Tensor]:
-    """Update G once on noise `z` and classes `c`, with D frozen."""
+    """Update G once through its own fakes `x_fake` = G(z, c), with D frozen."""
     state.D.eval().requires_grad_(False)
-    value = loss.generator(state.D(augment(state.G(z, c)), c)).mean()
+    with state.autocast():
+        fake_logits = state.D(augment(x_fake), c).float()
+    value = loss.generator(fake_logits).mean()
     _descend(state.opt_G, value)
     return {"loss/G": value.detach()}
 

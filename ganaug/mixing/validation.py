@@ -1,0 +1,26 @@
+"""Input checks of the scikit-learn estimators: its rules, and the error types of ganaug."""
+
+from typing import Any
+
+from sklearn.utils.validation import validate_data
+from torch import Tensor
+
+from ganaug.errors import DataError
+
+
+def validated(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool = True) -> Any:
+    """Return X, or (X, y) where y is given, after scikit-learn's checks for `estimator`.
+
+    A DataFrame or tensor X stays what it is, so that columns keep their dtypes; anything else
+    becomes an array, as y does. ValueErrors become DataErrors.
+    """
+    try:
+        arrays = validate_data(
+            estimator, X=X, y=y, reset=reset, allow_nd=True, ensure_min_samples=2 if reset else 1
+        )
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    keep = hasattr(X, "iloc") or isinstance(X, Tensor)
+    if isinstance(arrays, tuple):
+        return (X if keep else arrays[0]), arrays[1]
+    return X if keep else arrays
