@@ -1,4 +1,4 @@
-"""Does a GAN fill help on imbalanced MNIST, class sizes 4000 to 40, balanced test set (DeepSMOTE)?
+"""Does a GAN fill help on imbalanced MNIST? Class sizes 4000 to 40 (DeepSMOTE), balanced test set.
 
 GANAUG_DATA=... python benchmarks/mnist.py          # about 35 minutes on 2 cores
 """

@@ -1,0 +1,87 @@
+"""Write the result tables of both READMEs from the kept results, between their markers.
+
+python benchmarks/readme.py            # --check exits with 1 if a README is out of date
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from common import RESULTS, markdown
+
+ROOT = Path(__file__).parent.parent
+
+
+def load(name: str) -> dict[str, Any]:
+    """Return a kept result."""
+    result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return result
+
+
+def arms_table(result: dict[str, Any], *, seconds: bool) -> str:
+    """Return the table of arms of a comparison."""
+    frame = pd.DataFrame(result["table"]).drop(columns="role").set_index("arm")
+    if not seconds:
+        frame = frame.drop(columns=["fit_seconds", "gan_seconds"])
+    return markdown(frame)
+
+
+def setting(result: dict[str, Any]) -> str:
+    """Return one sentence on how a comparison was run."""
+    s, machine = result["settings"], result["machine"]
+    return (
+        f"{s['seeds']} paired seeds ({s['splits']}), {s['n_train']} training and {s['n_test']} test samples each; "
+        f"classifier {s['classifier']}, {s['steps']} steps of {s['batch_size']} in every arm; GAN: "
+        f"{s['gan']['train_images']:,} images shown. {machine['processor']}, {machine['cores']} cores, one thread "
+        f"per seed; torch {machine['torch']}; {result['wall_seconds'] / 60:.0f} minutes in all."
+    )
+
+
+def blocks() -> dict[str, str]:
+    """Return the text for each marker."""
+    digits, mnist, overhead = load("digits"), load("mnist"), load("overhead")
+    per_class = pd.DataFrame(mnist["per_class"]).set_index("class")
+    facts = f"{overhead['machine']['processor']}, {overhead['machine']['cores']} cores, torch "
+    facts += f"{overhead['machine']['torch']}; {overhead['n_samples']:,} samples of 32 px, batch "
+    facts += f"{overhead['batch_size']}, medians of {overhead['repeats']} alternating epochs."
+    intro = "Handwritten digits, 10 labelled samples per class: balanced accuracy in percent, gains in points"
+    return {
+        "digits": f"{intro} [95 % interval]:\n\n{arms_table(digits, seconds=False)}\n\n"
+        f"Verdict: **{digits['sentence']}** {setting(digits)} [How, and more](benchmarks/README.md).",
+        "digits-full": f"{arms_table(digits, seconds=True)}\n\n**{digits['sentence']}** {setting(digits)}",
+        "mnist-full": f"{arms_table(mnist, seconds=True)}\n\n**{mnist['sentence']}** {setting(mnist)}\n\n"
+        f"Recall by class in percent:\n\n{markdown(per_class, decimals=1)}",
+        "overhead": f"{markdown(pd.DataFrame(overhead['rows']).set_index('samples'))}\n\n{facts}",
+    }
+
+
+def filled(text: str) -> str:
+    """Return a README with the text of each marker it has."""
+    for name, block in blocks().items():
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+        text = re.sub(pattern, lambda m, block=block: f"{m[1]}{block}\n{m[2]}", text, flags=re.DOTALL)
+    return text
+
+
+def main(check: bool) -> None:
+    """Write, or check, both files."""
+    stale = []
+    for path in (ROOT / "README.md", ROOT / "benchmarks" / "README.md"):
+        old = path.read_text(encoding="utf-8")
+        new = filled(old)
+        if new != old:
+            stale.append(path.name)
+            if not check:
+                path.write_text(new, encoding="utf-8")
+    if check and stale:
+        sys.exit(f"out of date: {', '.join(stale)}; run python benchmarks/readme.py")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    main(**vars(parser.parse_args()))
