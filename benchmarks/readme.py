@@ -34,10 +34,10 @@ def setting(result: dict[str, Any]) -> str:
     """Return one sentence on how a comparison was run."""
     s, machine = result["settings"], result["machine"]
     return (
-        f"{s['seeds']} paired seeds ({s['splits']}), {s['n_train']} training and {s['n_test']} test samples each; "
-        f"classifier {s['classifier']}, {s['steps']} steps of {s['batch_size']} in every arm; GAN: "
-        f"{s['gan']['train_images']:,} images shown. {machine['processor']}, {machine['cores']} cores, one thread "
-        f"per seed; torch {machine['torch']}; {result['wall_seconds'] / 60:.0f} minutes in all."
+        f"{s['seeds']} paired seeds ({s['splits']}), {s['n_train']} training and {s['n_test']} test samples "
+        f"each; classifier {s['classifier']}, {s['steps']} steps of {s['batch_size']} in every arm; GAN: "
+        f"{s['gan']['train_images']:,} images shown. {machine['processor']}, {machine['cores']} cores, one "
+        f"thread per seed; torch {machine['torch']}; {result['wall_seconds'] / 60:.0f} minutes in all."
     )
 
 

@@ -31,7 +31,7 @@ def as_seed(random_state: Seed) -> int:
 
 def _sequence(seed: int, names: tuple[str | int, ...]) -> np.random.SeedSequence:
     words = [zlib.crc32(n.encode()) if isinstance(n, str) else int(n) for n in names]
-    return np.random.SeedSequence([seed, *words])
+    return np.random.SeedSequence(seed, spawn_key=words)
 
 
 def derive(seed: int, *names: str | int) -> int:

@@ -222,7 +222,10 @@ class SampleBank:
         columns = getattr(codec, "columns", None) or [f"x{i}" for i in range(codec.shape[0])]
         frame = pd.DataFrame(self.samples, columns=pd.Index(columns))
         frame = frame.astype(dict(zip(columns, codec.dtypes, strict=True)))  # type: ignore[union-attr]
-        frame["target"] = self.schema.labels[self.class_indices]
+        target = "target"
+        while target in columns:
+            target += "_"
+        frame[target] = self.schema.labels[self.class_indices]
         frame.to_csv(file, index=False)
 
 

@@ -131,7 +131,7 @@ def compare(
     ] = "balanced_accuracy",
     labelled: Annotated[
         int | None,
-        typer.Option(help="Train on so many samples per class only (digits: 10 if not given)."),
+        typer.Option(min=2, help="Train on so many samples per class only (digits: 10 if not given)."),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of a torch classifier.")] = 400,
     preset: Preset = "default",

@@ -17,7 +17,7 @@ from ganaug._random import Seed, as_seed, derive, torch_stream
 from ganaug.config import GANConfig, resolve_config
 from ganaug.data.schema import Schema
 from ganaug.data.sources import dataset_arrays
-from ganaug.errors import CheckpointError, ConfigError
+from ganaug.errors import CheckpointError, ConfigError, TrainingDivergedError
 from ganaug.training.checkpoint import load_tensors, save_tensors
 from ganaug.training.loop import check_names, train
 from ganaug.training.run import RunFolder, data_digest
@@ -142,6 +142,8 @@ class ConditionalGAN(BaseEstimator):
             names = names if names is not None else found
         config = resolve_config(self.preset, self.config, self.train_images)
         check_names(config)
+        if resume and out is None:
+            raise ConfigError("resume=True needs the folder of the run; got out=None.")
         schema = Schema.fit(X, y, names=names)
         x, c = schema.encode_X(X), schema.encode_y(y)
         device, seed = torch_device(self.device), as_seed(self.random_state)
@@ -167,7 +169,11 @@ class ConditionalGAN(BaseEstimator):
                 on_log(self.history_[-1])
 
         x = x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
-        train(state, x.to(device), c, config, seed=self.seed_, on_log=log)
+        try:
+            train(state, x.to(device), c, config, seed=self.seed_, on_log=log)
+        except TrainingDivergedError:
+            del self.G_
+            raise
         if run is not None:
             self._save_generator(run.path)
         return self

@@ -68,7 +68,7 @@ def open_data(data: str | Path, *, target: str = "target") -> Source:
     if path.is_dir():
         return _image_folder(path)
     if not path.is_file():
-        near = did_you_mean(data, ["digits", *(p.name for p in _siblings(path))])
+        near = did_you_mean(path.name, ["digits", *(p.name for p in _siblings(path))])
         raise DataError(
             f"DATA must be 'digits', an image folder, an .npz or a .csv; there is no {str(data)!r}.{near}"
         )
@@ -148,6 +148,8 @@ def _image_folder(root: Path) -> Source:
                     warnings.simplefilter("error", Image.DecompressionBombWarning)
                     if image.width * image.height > MAX_IMAGE_PIXELS:
                         raise DataError(f"{file} has {image.width} x {image.height} pixels: too many.")
+                    if image.mode[0] in "IF":
+                        raise DataError(f"{file} has more than 8 bits a channel. Give such images as .npz.")
                     grey = image.mode in ("1", "L")
                     images.append(np.asarray(image.convert("L" if grey else "RGB")))
             except (

@@ -109,4 +109,6 @@ class TableCodec:
 
 
 def _values(X: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    if hasattr(X, "to_numpy"):
+        X = X.to_numpy(np.float64, na_value=np.nan)
     return np.asarray(X, dtype=np.float64)

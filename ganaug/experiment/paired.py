@@ -18,7 +18,7 @@ from ganaug._random import Seed, as_seed, derive
 from ganaug.config import GANConfig, resolve_config
 from ganaug.data.schema import Schema, take
 from ganaug.data.sources import dataset_arrays
-from ganaug.errors import ConfigError
+from ganaug.errors import ConfigError, DataError
 from ganaug.experiment.arms import ARMS, Arm, TrainingPart
 from ganaug.experiment.classic import classic_transform
 from ganaug.experiment.classifiers import (
@@ -149,7 +149,7 @@ def compare(
     --------
     >>> from sklearn.datasets import load_wine
     >>> X, y = load_wine(return_X_y=True)
-    >>> result = compare(X, y, classifier="logistic", seeds=3, train_images=256)
+    >>> result = compare(X, y, classifier="forest", seeds=3, train_images=256)
     >>> list(result.table.columns[:2])
     ['role', 'balanced_accuracy']
     """
@@ -189,8 +189,9 @@ def compare(
     given_test: tuple[Any, ...] = ()
     if test is not None:
         given_test = (_as_rows(test[0]), np.asarray(test[1]))
-        schema.encode_X(given_test[0])
-        schema.encode_y(given_test[1])
+        n_x, n_y = len(schema.encode_X(given_test[0])), len(schema.encode_y(given_test[1]))
+        if n_x != n_y:
+            raise DataError(f"test must have one label for each of its {n_x} samples; got {n_y}.")
 
     def part(s: int) -> tuple[Any, Any, Any, Any]:
         X_train, y_train = take(X, splits.train[s]), y[splits.train[s]]

@@ -151,8 +151,8 @@ class _MLflowRecord:
         self.mlflow.set_tags(
             {"ganaug.verdict": result.verdict, "mlflow.note.content": f"**{result.sentence}**"}
         )
-        self.mlflow.log_table(result.table.reset_index(), "tables/arms.json")
-        self.mlflow.log_table(result.per_class.reset_index(), "tables/per_class.json")
+        for frame, file in ((result.table, "arms"), (result.per_class, "per_class")):
+            self.mlflow.log_table(frame.reset_index().astype(object), f"tables/{file}.json")
         self.mlflow.log_dict(result.to_dict(), "comparison.json")
         if result.sample_grid is not None:
             import io
@@ -198,4 +198,4 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _key(name: str) -> str:
     """Return a name in the letters that MLflow allows for a metric."""
-    return "".join(ch if ch.isalnum() or ch in "_-. /" else "_" for ch in name)
+    return "".join(ch if ch.isalnum() or ch in "_-. " else "_" for ch in name)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import Tags, column_or_1d
+from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -13,6 +13,7 @@ from ganaug._random import Seed
 from ganaug.config import GANConfig
 from ganaug.errors import ConfigError
 from ganaug.mixing.oversampler import GANOverSampler
+from ganaug.mixing.validation import class_labels
 
 __all__ = ["AugmentedClassifier"]
 
@@ -89,7 +90,7 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def fit(self, X: Any, y: Any) -> "AugmentedClassifier":
         """Make synthetic samples from X (n, n_features) and y (n,), and fit the classifier on all."""
         number("synthetic_weight", self.synthetic_weight, low=0)
-        y = column_or_1d(y, warn=True)
+        y = class_labels(y)
         self.sampler_ = clone(self.sampler) if self.sampler is not None else self._own_sampler()
         if hasattr(self.sampler_, "fit_resample"):
             X_all, y_all = self.sampler_.fit_resample(X, y)

@@ -98,6 +98,11 @@ class AugmentedDataset(Dataset[Any]):
         added = {} if fill is None else fill_counts(self._real_targets, fill)
         self.bank = _bank(source, added, self._real_targets, swap, self.seed)
         real_x, real_y = real[0]
+        if not np.array_equal(np.asarray(real_y), np.asarray(self._real_targets[0])):
+            raise DataError(
+                f"targets of the real data set must be its items' labels; item 0 has the label {real_y!r} "
+                f"and the target {self._real_targets[0]!r}. Give target_transform to AugmentedDataset."
+            )
         self._dress = _dress(real_x, self.bank)
         self._label_like = real_y
 

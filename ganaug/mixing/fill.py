@@ -51,7 +51,7 @@ def fill_counts(y: Any, fill: Fill) -> dict[Any, int]:
     else:
         strategy = "not majority" if fill == "balance" else fill
         try:
-            checked = check_sampling_strategy(strategy, y, "over-sampling")
+            checked = dict(check_sampling_strategy(strategy, y, "over-sampling"))
         except (ValueError, TypeError) as error:
             raise ConfigError(
                 f"fill must be 'balance', a number of at least 1, or a sampling_strategy of "

@@ -54,7 +54,7 @@ class GANOverSampler(BaseOverSampler):
     Notes
     -----
     Put it inside an imbalanced-learn pipeline, so that validation rows never reach the GAN. Images
-    may be given as arrays of 3 or 4 axes.
+    may be given as arrays of 3 or 4 axes. Tensors come back as arrays.
 
     Examples
     --------
@@ -94,7 +94,8 @@ class GANOverSampler(BaseOverSampler):
         from imblearn.utils import check_target_type
 
         y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
-        return *validated(self, X, y), binarize_y
+        X, y = validated(self, X, y)
+        return X if hasattr(X, "iloc") else np.asarray(X), y, binarize_y
 
     def _fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
         wanted = {k: int(n) for k, n in self.sampling_strategy_.items() if n}

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import numpy as np
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
@@ -24,3 +27,14 @@ def validated(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool =
     if isinstance(arrays, tuple):
         return (X if keep else arrays[0]), arrays[1]
     return X if keep else arrays
+
+
+def class_labels(y: Any) -> np.ndarray[Any, Any]:
+    """Return y as an array (n,) of labels; a column of them warns, anything else raises DataError."""
+    try:
+        labels = column_or_1d(y, warn=True)
+        assert_all_finite(labels, input_name="y")
+        check_classification_targets(labels)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    return np.asarray(labels)

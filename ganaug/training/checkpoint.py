@@ -25,6 +25,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) 
     os.close(handle)
     try:
         save_file(plain, temporary, metadata=header)
+        os.chmod(temporary, 0o644)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -1,0 +1,52 @@
+"""Fixtures shared by all tests: real digits, a fast config, and a quiet environment."""
+
+import os
+
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from ganaug.config import GANConfig
+
+PACKAGE = Path(__file__).parents[1] / "ganaug"
+
+
+@pytest.fixture(scope="session")
+def package() -> Path:
+    """Folder of the package's sources."""
+    return PACKAGE
+
+
+@pytest.fixture(scope="session")
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """Return three classes of 8x8 digits, 30 of each, as uint8 images 0..16 and integer labels."""
+    source = load_digits()
+    rows = np.concatenate([np.flatnonzero(source.target == k)[:30] for k in (1, 4, 7)])
+    return source.images[rows].astype(np.uint8), source.target[rows]
+
+
+@pytest.fixture(scope="session")
+def table() -> tuple[np.ndarray, np.ndarray]:
+    """Return two separated clouds of 40 rows with three columns each, and labels "no" and "yes"."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 3)) + np.repeat([[-4.0], [4.0]], 40, axis=0)
+    return X, np.repeat(["no", "yes"], 40)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> GANConfig:
+    """Return a config whose training takes a fraction of a second."""
+    return GANConfig(
+        network="mlp",
+        width=4,
+        z_dim=8,
+        train_images=64,
+        batch_size=16,
+        log_every_images=32,
+        precision="float32",
+    )

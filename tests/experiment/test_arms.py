@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+
+from ganaug import ConditionalGAN, GANConfig
+from ganaug.data.schema import Schema
+from ganaug.experiment.arms import ARMS, TrainingPart, copies, synthetic
+
+TINY = GANConfig(width=4, z_dim=4, batch_size=16, train_images=32)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Run as `compare` does."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def training_part(extra_c, *, seed=0):
+    rng = np.random.default_rng(0)
+    y = np.repeat(["a", "b", "c"], [6, 4, 5])
+    X = rng.normal(size=(15, 3))
+    schema = Schema.fit(X, y)
+    return TrainingPart(
+        x=schema.encode_X(X),
+        c=schema.encode_y(y),
+        extra_c=torch.tensor(extra_c, dtype=torch.int64),
+        schema=schema,
+        seed=seed,
+        new_gan=lambda: ConditionalGAN(config=TINY, random_state=seed),
+    )
+
+
+def classes_of(rows, part):
+    """Return the class of each row by looking it up among the real ones."""
+    return [int(part.c[(part.x == row).all(1).nonzero()[0, 0]]) for row in rows]
+
+
+def test_copies_are_real_samples_of_the_wanted_classes():
+    wanted = [0] * 20 + [1] * 3 + [2] * 20
+    part = training_part(wanted)
+    rows = copies(part)
+    assert classes_of(rows, part) == wanted
+    assert len(rows[:20].unique(dim=0)) > 3
+
+
+def test_copies_depend_on_the_seed_alone():
+    wanted = [0] * 20 + [2] * 20
+    first, again, other = (copies(training_part(wanted, seed=s)) for s in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_synthetic_samples_come_in_the_wanted_classes_and_order():
+    part = training_part([0] * 2 + [2] * 5)
+    rows = synthetic(part)
+    gan = ConditionalGAN(config=TINY, random_state=0).fit(
+        part.schema.decode_X(part.x), part.schema.labels[part.c]
+    )
+    expected, labels = gan.generate({"a": 2, "c": 5})
+    assert labels.tolist() == ["a"] * 2 + ["c"] * 5
+    assert torch.equal(rows, part.schema.encode_X(expected))
+    assert rows.abs().max() <= 1
+
+
+def test_the_generator_is_fitted_once_and_draws_anew():
+    part = training_part([0, 1, 2])
+    first = synthetic(part)
+    gan = part.gan
+    second = synthetic(part)
+    assert part.fitted_gan() is gan
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("extra", [copies, synthetic])
+def test_where_nothing_is_wanted_nothing_is_made(extra):
+    assert extra(training_part([])).shape == (0, 3)
+
+
+def test_the_table_of_arms_tells_controls_from_treatments():
+    roles = {name: arm.role for name, arm in ARMS.items()}
+    assert [name for name, role in roles.items() if role == "treatment"] == ["gan", "gan + classic"]
+    assert ARMS["nothing"].extra is None
+    assert all(arm.extra is synthetic for arm in ARMS.values() if arm.role == "treatment")
+    assert [name for name, arm in ARMS.items() if arm.class_weights] == ["class weights"]

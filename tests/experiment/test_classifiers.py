@@ -1,0 +1,205 @@
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from ganaug.data.schema import Schema
+from ganaug.errors import ConfigError
+from ganaug.experiment.classifiers import CLASSIFIERS, Recipe, build_classifier, order, train_and_predict
+
+digits, targets = load_digits(return_X_y=True)
+IMAGES, DIGITS = digits[targets < 3].reshape(-1, 8, 8)[:120], targets[targets < 3][:120]
+ROWS = digits[targets < 3][:120, 20:30]
+IMAGE_SCHEMA, TABLE_SCHEMA = Schema.fit(IMAGES, DIGITS), Schema.fit(ROWS, DIGITS)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Run as `compare` does."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def recipe(schema, X, *, x_extra=None, extra_c=(), class_weights=False, transform=None):
+    return Recipe(
+        x=schema.encode_X(X),
+        c=schema.encode_y(DIGITS[: len(X)]),
+        x_extra=x_extra,
+        extra_c=torch.tensor(extra_c, dtype=torch.int64),
+        class_weights=class_weights,
+        transform=transform,
+    )
+
+
+def predictions(classifier, schema, X, *, seed=0, steps=60, **settings):
+    model = build_classifier(classifier, schema, seed=seed)
+    return train_and_predict(
+        model,
+        recipe(schema, X[:90], **settings),
+        schema.encode_X(X[90:]),
+        schema,
+        steps=steps,
+        batch_size=16,
+        seed=seed,
+    )
+
+
+@pytest.mark.parametrize(("n_real", "n_extra"), [(7, 5), (20, 100), (5, 0)])
+def test_every_arm_of_a_seed_sees_the_real_samples_in_the_same_order(n_real, n_extra):
+    with_extras = islice(order(n_real, n_extra, extras=True, seed=4), 40 * (n_real + n_extra))
+    without = islice(order(n_real, n_extra, extras=False, seed=4), 40 * n_real)
+    assert [i for i in with_extras if i < n_real] == list(without)
+
+
+def test_an_epoch_shows_each_sample_once_and_the_next_one_in_another_order():
+    epochs = np.reshape(list(islice(order(6, 4, extras=True, seed=0), 50)), (5, 10))
+    assert (np.sort(epochs, axis=1) == np.arange(10)).all()
+    assert len({tuple(epoch) for epoch in epochs.tolist()}) == 5
+
+
+def test_the_order_depends_on_the_seed():
+    first, again, other = (list(islice(order(9, 3, extras=True, seed=s), 60)) for s in (1, 1, 2))
+    assert first == again != other
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_each_named_classifier_learns_digits(name):
+    predicted = predictions(name, IMAGE_SCHEMA, IMAGES)
+    assert np.mean(predicted == DIGITS[90:]) > 0.8
+
+
+@pytest.mark.parametrize("name", ["mlp", "forest"])
+def test_a_named_classifier_learns_rows(name):
+    assert np.mean(predictions(name, TABLE_SCHEMA, ROWS) == DIGITS[90:]) > 0.6
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    ["cnn", "forest", RandomForestClassifier(5), make_pipeline(StandardScaler(), RandomForestClassifier(5))],
+    ids=["module", "name", "estimator", "pipeline"],
+)
+def test_a_classifier_depends_on_the_seed_alone(classifier):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 17, IMAGES.shape).astype(float)
+    schema = Schema.fit(noise, DIGITS)
+    first, again, other = (predictions(classifier, schema, noise, seed=s, steps=25) for s in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_building_a_classifier_leaves_the_global_stream_alone():
+    before = torch.random.get_rng_state()
+    model = build_classifier("cnn", IMAGE_SCHEMA, seed=0)
+    train_and_predict(
+        model,
+        recipe(IMAGE_SCHEMA, IMAGES),
+        IMAGE_SCHEMA.encode_X(IMAGES),
+        IMAGE_SCHEMA,
+        steps=2,
+        batch_size=8,
+        seed=0,
+    )
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_the_callers_estimator_is_cloned():
+    estimator = LogisticRegression(C=0.5, max_iter=2000)
+    model = build_classifier(estimator, IMAGE_SCHEMA, seed=0)
+    assert model is not estimator
+    assert model.C == 0.5
+    predictions(estimator, IMAGE_SCHEMA, IMAGES)
+    assert not hasattr(estimator, "coef_")
+
+
+@pytest.mark.parametrize("classifier", [None, "mlp", lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 3))])
+def test_a_module_starts_from_weights_of_the_seed(classifier):
+    first, again, other = (build_classifier(classifier, IMAGE_SCHEMA, seed=s).state_dict() for s in (5, 5, 6))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+class Noting(KNeighborsClassifier):
+    """Keeps what it was fitted on."""
+
+    def fit(self, X, y, sample_weight=None):
+        type(self).seen = (X, y, sample_weight)
+        return super().fit(X, y)
+
+
+def test_an_estimator_gets_the_callers_rows_labels_and_added_samples():
+    schema = Schema.fit(IMAGES, np.array(["zero", "one", "two"])[DIGITS])
+    extra = schema.encode_X(IMAGES[100:102])
+    real = Recipe(
+        x=schema.encode_X(IMAGES[:90]),
+        c=torch.from_numpy(DIGITS[:90]),
+        x_extra=extra,
+        extra_c=torch.tensor([0, 2]),
+        class_weights=False,
+        transform=lambda batch: batch.flip(-1),
+    )
+    train_and_predict(Noting(), real, schema.encode_X(IMAGES[90:]), schema, steps=1, batch_size=1, seed=0)
+    X, y, weight = Noting.seen
+    assert np.array_equal(X[:90], IMAGES[:90].reshape(90, -1))
+    assert np.array_equal(X[90:], IMAGES[100:102, :, ::-1].reshape(2, -1))
+    assert y.tolist() == schema.labels[[*DIGITS[:90], 0, 2]].tolist()
+    assert weight is None
+
+
+def test_class_weights_give_every_class_the_same_total():
+    few = recipe(IMAGE_SCHEMA, IMAGES[:20], class_weights=True)
+    train_and_predict(
+        Noting(), few, IMAGE_SCHEMA.encode_X(IMAGES), IMAGE_SCHEMA, steps=1, batch_size=1, seed=0
+    )
+    _, y, weight = Noting.seen
+    totals = [weight[y == k].sum() for k in range(3)]
+    assert totals == pytest.approx([20 / 3] * 3)
+
+
+def test_class_weights_change_a_torch_classifier():
+    imbalanced = np.r_[np.flatnonzero(DIGITS == 0)[:30], np.flatnonzero(DIGITS > 0)[:4]]
+    noise = np.random.default_rng(0).integers(0, 17, (34, 8, 8))
+    schema = Schema.fit(noise, DIGITS[imbalanced])
+    shares = []
+    for class_weights in (False, True):
+        plain = Recipe(
+            x=schema.encode_X(noise),
+            c=schema.encode_y(DIGITS[imbalanced]),
+            x_extra=None,
+            extra_c=torch.empty(0, dtype=torch.int64),
+            class_weights=class_weights,
+            transform=None,
+        )
+        model = build_classifier("mlp", schema, seed=0)
+        test = schema.encode_X(np.random.default_rng(1).integers(0, 17, (300, 8, 8)))
+        predicted = train_and_predict(model, plain, test, schema, steps=40, batch_size=16, seed=0)
+        shares.append(np.mean(predicted == 0))
+    assert shares[1] < shares[0]
+
+
+def test_a_classifier_without_sample_weight_cannot_take_class_weights():
+    with pytest.raises(ConfigError, match=r"sample_weight; KNeighborsClassifier takes none.*Leave that arm"):
+        predictions(KNeighborsClassifier(), IMAGE_SCHEMA, IMAGES, class_weights=True)
+
+
+@pytest.mark.parametrize(
+    ("classifier", "schema", "message"),
+    [
+        (nn.Linear(4, 2), IMAGE_SCHEMA, "must be a function that builds a torch module.*got a module"),
+        ("forrest", IMAGE_SCHEMA, "Did you mean 'forest'"),
+        ("cnn", TABLE_SCHEMA, "classifier of a table must be one of .*'mlp'"),
+        (3, IMAGE_SCHEMA, "must be a name, a scikit-learn classifier, or a function.*got int"),
+    ],
+)
+def test_a_wrong_classifier_is_refused(classifier, schema, message):
+    with pytest.raises(ConfigError, match=message):
+        build_classifier(classifier, schema, seed=0)

@@ -1,0 +1,443 @@
+import json
+import warnings
+from collections import defaultdict
+from typing import ClassVar
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.datasets import load_digits, load_wine
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import balanced_accuracy_score, recall_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.tree import DecisionTreeClassifier
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from ganaug import ConditionalGAN, GANConfig, compare
+from ganaug.errors import ConfigError, DataError
+from ganaug.experiment.arms import ARMS, Arm
+from ganaug.experiment.splits import make_splits
+from ganaug.experiment.statistics import corrected_gain, gain_over_best_control
+
+pixels, targets = load_digits(return_X_y=True)
+IMAGES, DIGITS = pixels[targets < 3].reshape(-1, 8, 8)[:150], targets[targets < 3][:150]
+TINY = GANConfig(width=4, z_dim=4, batch_size=16, train_images=64)
+ALL = tuple(ARMS)
+
+
+def run(X=IMAGES, y=DIGITS, **settings):
+    small = {"labelled_per_class": 5, "seeds": 3, "steps": 4, "batch_size": 16, "config": TINY}
+    return compare(X, y, **{**small, **settings})
+
+
+def predictions(result):
+    return {(c.arm, c.seed): c.y_pred.tolist() for c in result.cells}
+
+
+@pytest.fixture(scope="module")
+def result():
+    return run(classifier="forest", random_state=1)
+
+
+# --- what comes out -------------------------------------------------------------------------------
+
+
+def test_there_is_a_cell_for_every_arm_and_seed(result):
+    assert [(c.arm, c.seed) for c in result.cells] == [(arm, s) for s in range(3) for arm in ALL]
+    assert {c.n_train for c in result.cells} == {15}
+    assert {(c.arm, c.n_extra) for c in result.cells} == {
+        (arm, 0 if ARMS[arm].extra is None else 15) for arm in ALL
+    }
+    for s in range(3):
+        truths = [c.y_true.tolist() for c in result.cells if c.seed == s]
+        assert truths == [truths[0]] * len(ALL)
+
+
+def test_the_table_agrees_with_the_cells(result):
+    assert list(result.table.index) == list(ALL)
+    for arm in ALL:
+        scores = [100 * balanced_accuracy_score(c.y_true, c.y_pred) for c in result.cells if c.arm == arm]
+        row = result.table.loc[arm]
+        assert row["balanced_accuracy"] == pytest.approx(np.mean(scores))
+        assert row["sd"] == pytest.approx(np.std(scores, ddof=1))
+        assert row["role"] == ARMS[arm].role
+        assert (row["over best control"] != "") == (ARMS[arm].role == "treatment")
+        assert (row["over nothing"] == "") == (arm == "nothing")
+        assert (row["gan_seconds"] > 0) == (ARMS[arm].role == "treatment")
+    gain = corrected_gain(100 * (result.scores("gan") - result.scores("nothing")))
+    text = f"{gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]"
+    assert result.table.loc["gan", "over nothing"] == text
+
+
+def test_recalls_per_class_agree_with_the_cells(result):
+    for arm in ALL:
+        recalls = [recall_score(c.y_true, c.y_pred, average=None) for c in result.cells if c.arm == arm]
+        assert result.per_class[arm].to_numpy() == pytest.approx(100 * np.mean(recalls, axis=0))
+    assert list(result.per_class.index) == ["0", "1", "2"]
+
+
+def test_the_gain_is_over_the_best_control_of_all(result):
+    scores = {
+        arm: np.array([balanced_accuracy_score(c.y_true, c.y_pred) for c in result.cells if c.arm == arm])
+        for arm in ALL
+    }
+    controls = {arm: 100 * scores[arm] for arm in ALL if ARMS[arm].role == "control"}
+    assert result.primary == "gan + classic"
+    expected = gain_over_best_control(100 * scores["gan + classic"], controls)
+    assert result.gain == expected
+    assert result.verdict == expected.verdict
+    assert result.best_control in controls
+    assert f"{expected.mean:+.2f} points" in result.sentence
+    assert "3 paired seeds" in result.sentence
+
+
+def test_the_best_control_is_the_one_that_scores_best():
+    flat = Arm(role="control", extra=lambda part: torch.zeros(len(part.extra_c), *part.x.shape[1:]))
+    arms = {"spoiled": flat, "nothing": ARMS["nothing"], "gan": ARMS["gan"]}
+    spoiled = run(classifier=KNeighborsClassifier(9), arms=arms)
+    assert spoiled.scores("nothing").mean() > spoiled.scores("spoiled").mean()
+    assert spoiled.best_control == "nothing"
+
+
+def test_the_record_is_plain_json_and_complete(result):
+    record = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert record["verdict"] == result.verdict
+    assert record["gain"]["mean"] == result.gain.mean
+    assert len(record["cells"]) == len(result.cells)
+    assert record["cells"][0]["balanced_accuracy"] == result.cells[0].score("balanced_accuracy")
+    assert [row["arm"] for row in record["table"]] == list(ALL)
+    assert record["settings"]["gan"]["train_images"] == 64
+    assert record["settings"]["splits"] == "each seed has its own training and test samples"
+
+
+# --- pairing --------------------------------------------------------------------------------------
+
+
+class Spy(nn.Module):
+    """A classifier that keeps its first weights and every batch it is trained on."""
+
+    runs: ClassVar[list["Spy"]] = []
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 3)
+        self.first = self.layer.weight.detach().clone()
+        self.batches = []
+        Spy.runs.append(self)
+
+    def forward(self, x):
+        if self.training:
+            self.batches.append(x.detach().clone())
+        return self.layer(x.flatten(1))
+
+
+@pytest.fixture(scope="module")
+def spied():
+    """Return the runs of a comparison as {(arm, seed): Spy} and the encoded samples."""
+    Spy.runs = []
+    arms = [arm for arm in ALL if not ARMS[arm].classic]
+    found = run(classifier=Spy, arms=arms, primary="gan", steps=9)
+    runs = Spy.runs[-len(found.cells) :]  # one is built before, to find mistakes
+    Spy.runs = []
+    return {(c.arm, c.seed): spy for c, spy in zip(found.cells, runs, strict=True)}
+
+
+def real_stream(spy, real):
+    """Return the row of each real sample in the order of training; -1 for an added one."""
+    batch = torch.cat(spy.batches)
+    same = (batch[:, None].flatten(2) == real[None].flatten(2)).all(2)
+    return [int(row.nonzero()[0, 0]) if row.any() else -1 for row in same]
+
+
+def training_rows(s):
+    splits = make_splits(DIGITS, seeds=3, labelled_per_class=5, test_size=0.25, n_given_test=None, seed=0)
+    return splits.train[s]
+
+
+def test_arms_of_a_seed_start_from_the_same_weights(spied):
+    for s in range(3):
+        weights = [spy.first for (_, seed), spy in spied.items() if seed == s]
+        assert all(torch.equal(w, weights[0]) for w in weights)
+    assert not torch.equal(spied["nothing", 0].first, spied["nothing", 1].first)
+
+
+def test_arms_make_the_same_number_of_steps_of_the_same_size(spied):
+    assert {len(spy.batches) for spy in spied.values()} == {9}
+    assert {len(batch) for spy in spied.values() for batch in spy.batches} == {16}
+
+
+def test_arms_of_a_seed_see_the_real_samples_in_the_same_order(spied):
+    for s in range(3):
+        encoded = torch.from_numpy(IMAGES[training_rows(s)][:, None] / 16 * 2 - 1).float()
+        alone = real_stream(spied["nothing", s], encoded)
+        assert -1 not in alone
+        assert set(alone) == set(range(15))
+        assert real_stream(spied["class weights", s], encoded) == alone
+        among = [i for i in real_stream(spied["gan", s], encoded) if i >= 0]
+        assert 0 < len(among) < len(alone)
+        assert among == alone[: len(among)]
+
+
+def test_arms_that_differ_in_the_source_only_take_added_samples_at_the_same_places(spied):
+    for s in range(3):
+        encoded = torch.from_numpy(IMAGES[training_rows(s)][:, None] / 16 * 2 - 1).float()
+        copied = torch.cat(spied["oversampling", s].batches)
+        generated = torch.cat(spied["gan", s].batches)
+        added = torch.tensor(real_stream(spied["gan", s], encoded)) < 0
+        assert 0 < added.sum() < len(added)
+        assert torch.equal(copied[~added], generated[~added])
+        assert (copied[added] != generated[added]).flatten(1).any(1).all()
+        assert -1 not in real_stream(spied["oversampling", s], encoded)
+
+
+# --- nothing leaks --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fitted_bytes(monkeypatch):
+    """Return a function that runs a comparison and tells what was fitted in each seed."""
+    fits = []
+    fit = ConditionalGAN.fit
+
+    def spy(self, *args, **kwargs):
+        fit(self, *args, **kwargs)
+        weights = b"".join(v.numpy().tobytes() for v in self.G_.state_dict().values())
+        fits.append((weights, repr(self.schema_.to_dict())))
+        return self
+
+    monkeypatch.setattr(ConditionalGAN, "fit", spy)
+
+    def fitted(X, y, **settings):
+        fits.clear()
+        streams = defaultdict(list)
+        extra = ARMS["gan"].extra
+
+        def noted(part):
+            rows = extra(part)
+            streams[part.seed].append((part.x.numpy().tobytes(), rows.numpy().tobytes()))
+            return rows
+
+        arms = {"nothing": ARMS["nothing"], "gan": Arm(role="treatment", extra=noted)}
+        found = run(X, y, arms=arms, classifier="forest", **settings)
+        return found, [*zip(fits, streams.values(), strict=True)]
+
+    return fitted
+
+
+def garbage(X, rows):
+    poisoned = X.copy()
+    poisoned[rows] = np.random.default_rng(9).permuted(X[rows].ravel()).reshape(X[rows].shape) * 0.5 + 1
+    return poisoned
+
+
+@pytest.mark.parametrize("labelled", [None, 5])
+@pytest.mark.parametrize("kind", ["images", "rows"])
+def test_test_samples_change_predictions_and_nothing_that_is_fitted(fitted_bytes, kind, labelled):
+    X = IMAGES if kind == "images" else IMAGES[:, 2:6].reshape(len(IMAGES), -1)
+    splits = make_splits(
+        DIGITS, seeds=3, labelled_per_class=labelled, test_size=0.25, n_given_test=None, seed=0
+    )
+    clean, fitted = fitted_bytes(X, DIGITS, labelled_per_class=labelled)
+    for s in range(3):
+        poisoned, refitted = fitted_bytes(garbage(X, splits.test[s]), DIGITS, labelled_per_class=labelled)
+        assert refitted[s] == fitted[s]
+        assert predictions(poisoned)["gan", s] != predictions(clean)["gan", s]
+
+
+def test_a_training_sample_changes_what_is_fitted_in_its_seed_alone(fitted_bytes):
+    _, fitted = fitted_bytes(IMAGES, DIGITS)
+    _, refitted = fitted_bytes(garbage(IMAGES, training_rows(1)[:1]), DIGITS)
+    assert refitted[1][0][0] != fitted[1][0][0]
+    assert refitted[1][1] != fitted[1][1]
+    assert refitted[0] == fitted[0]
+    assert refitted[2] == fitted[2]
+
+
+def test_a_given_test_set_has_no_part_in_the_fit(fitted_bytes):
+    X, y = IMAGES[:90], DIGITS[:90]
+    clean, fitted = fitted_bytes(X, y, test=(IMAGES[90:], DIGITS[90:]))
+    poisoned, refitted = fitted_bytes(X, y, test=(garbage(IMAGES, slice(None))[90:] * 50, DIGITS[90:]))
+    assert refitted == fitted
+    assert predictions(poisoned) != predictions(clean)
+
+
+# --- repeatability --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("classifier", ["cnn", "forest"])
+def test_the_same_seed_gives_the_same_predictions(classifier):
+    settings = {"classifier": classifier, "labelled_per_class": 3, "steps": 8}
+    first, again, other = (run(random_state=s, **settings) for s in (3, 3, 4))
+    assert predictions(first) == predictions(again)
+    assert predictions(first) != predictions(other)
+
+
+def test_seeds_in_two_processes_give_the_same_predictions():
+    alone = run(random_state=3, n_jobs=1)
+    together = run(random_state=3, n_jobs=2)
+    joblib.externals.loky.get_reusable_executor().shutdown()
+    assert predictions(alone) == predictions(together)
+    assert alone.sample_grid == together.sample_grid
+
+
+def test_no_global_stream_is_touched():
+    before = np.random.mtrand._rand.get_state()[1].tolist(), torch.random.get_rng_state()
+    run(steps=1)
+    assert np.random.mtrand._rand.get_state()[1].tolist() == before[0]
+    assert torch.equal(torch.random.get_rng_state(), before[1])
+
+
+# --- what goes in ---------------------------------------------------------------------------------
+
+
+def small_net():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    ["logistic", "mlp", None, RandomForestClassifier(4), DecisionTreeClassifier, small_net],
+    ids=["name", "torch name", "default", "forest object", "class", "factory"],
+)
+def test_a_classifier_may_be_a_name_an_estimator_or_a_factory(classifier):
+    found = run(classifier=classifier, arms=["nothing", "gan"])
+    assert found.verdict in ("helps", "no evidence", "hurts")
+    assert found.roles == {"nothing": "control", "gan": "treatment"}
+
+
+def test_a_frame_with_text_labels_and_unequal_classes_is_balanced():
+    X, y = load_wine(return_X_y=True, as_frame=True)
+    labels = pd.Series(np.array(["barolo", "grignolino", "barbera"])[y], name="grape")
+    kept = labels.groupby(labels).cumcount() < labels.map({"barolo": 50, "grignolino": 40, "barbera": 20})
+    found = compare(
+        X[kept], labels[kept], classifier=RandomForestClassifier(5), arms=["nothing", "gan"],
+        seeds=3, config=TINY,
+    )  # fmt: skip
+    assert found.class_names == ("barbera", "barolo", "grignolino")
+    gan = [c for c in found.cells if c.arm == "gan"]
+    for cell in gan:
+        train = labels[kept].value_counts() - np.bincount(cell.y_true)[[1, 2, 0]]
+        assert cell.n_train == train.sum()
+        assert cell.n_extra == (train.max() - train).sum()
+    assert found.overlap == len(gan[0].y_true) / gan[0].n_train
+    assert list(found.per_class.index) == ["barbera", "barolo", "grignolino"]
+
+
+def test_a_data_set_of_pairs_is_taken_apart():
+    images = torch.from_numpy(IMAGES[:, None] / 16).float()
+    found = run(TensorDataset(images, torch.from_numpy(DIGITS)), None, arms=["nothing", "gan"])
+    expected = run(images, DIGITS, arms=["nothing", "gan"])
+    assert predictions(found) == predictions(expected)
+
+
+def test_a_given_test_set_is_what_is_tested_on():
+    test = (IMAGES[90:], DIGITS[90:])
+    found = run(IMAGES[:90], DIGITS[:90], test=test, arms=["nothing", "gan"])
+    assert all(c.y_true.tolist() == DIGITS[90:].tolist() for c in found.cells)
+    assert {c.n_train for c in found.cells} == {15}
+
+
+def test_a_given_test_set_may_lack_a_class():
+    shown = DIGITS[90:] < 2
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = run(IMAGES[:90], DIGITS[:90], test=(IMAGES[90:][shown], DIGITS[90:][shown]), steps=1)
+    assert not caught
+    for cell in found.cells:
+        recalls = recall_score(cell.y_true, cell.y_pred, labels=[0, 1], average=None)
+        assert cell.score("balanced_accuracy") == pytest.approx(recalls.mean())
+
+
+def test_an_own_arm_with_its_own_samples_takes_part():
+    seen = []
+
+    def darker(part):
+        seen.append(part.extra_c.tolist())
+        chosen = [int(torch.nonzero(part.c == k)[0, 0]) for k in part.extra_c]
+        return part.x[chosen] * 0.9 - 0.1
+
+    arms = {"nothing": ARMS["nothing"], "darker": Arm(role="treatment", extra=darker)}
+    found = run(arms=arms)
+    assert found.primary == "darker"
+    assert seen == [[0] * 5 + [1] * 5 + [2] * 5] * 3
+    assert {c.n_extra for c in found.cells if c.arm == "darker"} == {15}
+    assert found.sample_grid is None
+
+
+def test_a_fill_that_adds_nothing_leaves_every_arm_equal():
+    found = run(fill="balance", classifier="forest")
+    assert {c.n_extra for c in found.cells} == {0}
+    plain = predictions(found)
+    assert all(plain[arm, s] == plain["nothing", s] for arm, s in plain if arm != "class weights")
+    assert found.verdict == "no evidence"
+
+
+def test_progress_is_told_after_each_seed():
+    told = []
+    run(arms=["nothing", "gan"], steps=1, on_seed=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"classifier": nn.Linear(64, 3)}, "must be a function that builds a torch module"),
+        ({"classifier": "forrest"}, "Did you mean 'forest'"),
+        ({"metric": "balanced_acuracy"}, "metric must be one of .*Did you mean 'balanced_accuracy'"),
+        ({"arms": ["nothing", "gann"]}, "arms must be one of .*Did you mean 'gan'"),
+        ({"arms": ["nothing", "classic"]}, "at least one control and one treatment"),
+        ({"arms": ["gan"]}, "at least one control and one treatment"),
+        ({"arms": {"nothing": "gan"}}, "arm 'nothing' must be an Arm; got str"),
+        ({"primary": "nothing"}, "primary must be one of 'gan', 'gan \\+ classic'"),
+        ({"seeds": 2}, "seeds must be an integer of at least 3"),
+        ({"steps": 0}, "steps must be an integer of at least 1"),
+        ({"batch_size": 2.5}, "batch_size must be an integer"),
+        ({"preset": "quik", "config": None}, "Did you mean 'quick'"),
+        ({"tracking": "mlfow"}, "Did you mean 'mlflow'"),
+        ({"tracking": 3}, "tracking must be 'mlflow', None, or an object with a method `comparison`"),
+        ({"fill": "balanced"}, "fill must be 'balance'"),
+        ({"classifier": KNeighborsClassifier()}, "KNeighborsClassifier takes none"),
+    ],
+)
+def test_a_wrong_setting_is_refused_before_a_generator_is_trained(monkeypatch, settings, message):
+    monkeypatch.setattr(ConditionalGAN, "fit", lambda *_, **__: pytest.fail("a generator was trained"))
+    with pytest.raises(ConfigError, match=message):
+        run(**settings)
+
+
+def test_an_arm_that_makes_samples_of_another_shape_is_refused():
+    arms = {"nothing": ARMS["nothing"], "flat": Arm(role="treatment", extra=lambda part: part.x.flatten(1))}
+    with pytest.raises(
+        ConfigError, match=r"extra of arm 'flat' must return samples \(15, 1, 8, 8\); got \(15, 64\)"
+    ):
+        run(arms=arms)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X, y: (X, None), "y must hold a label per sample"),
+        (lambda X, y: (X, np.zeros_like(y)), "at least two classes"),
+        (lambda X, y: (X, y[:-1]), "one label for each of the 150 samples"),
+        (lambda X, y: (np.where(X == 3, np.nan, X), y), "finite"),
+    ],
+)
+def test_data_that_cannot_be_learned_from_is_refused(change, message):
+    with pytest.raises(DataError, match=message):
+        run(*change(IMAGES, DIGITS))
+
+
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        ((IMAGES[:5, :, :7], DIGITS[:5]), r"as in fit"),
+        ((IMAGES[:5], DIGITS[:5] + 7), "labels seen in fit"),
+        ((IMAGES[:5], DIGITS[:4]), "one label for each of its 5 samples; got 4"),
+    ],
+)
+def test_a_given_test_set_that_does_not_fit_is_refused(test, message):
+    with pytest.raises(DataError, match=message):
+        run(test=test)

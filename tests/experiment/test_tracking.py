@@ -1,0 +1,197 @@
+import json
+from types import SimpleNamespace
+
+import mlflow
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from ganaug import GANConfig, compare
+from ganaug.errors import ConfigError
+from ganaug.experiment.tracking import MLflowTracker, NullTracker, resolve_tracker
+
+pixels, targets = load_digits(return_X_y=True)
+IMAGES, DIGITS = pixels[targets < 3].reshape(-1, 8, 8)[:90], targets[targets < 3][:90]
+TINY = GANConfig(width=4, z_dim=4, batch_size=16, train_images=32)
+ARMS = ["nothing", "oversampling", "gan"]
+
+
+def run(**settings):
+    small = {"labelled_per_class": 5, "seeds": 3, "classifier": "forest", "arms": ARMS, "config": TINY}
+    return compare(IMAGES, DIGITS, **{**small, "tracking": "mlflow", **settings})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Make a real SQLite store the current one, with artifacts beside it."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = mlflow.create_experiment("ganaug-tests", artifact_location=(folder / "artifacts").as_uri())
+    mlflow.set_experiment(experiment_id=experiment)
+    yield mlflow.MlflowClient()
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture(scope="module")
+def recorded(store):
+    """Return a comparison and its parent run."""
+    result = run(names=["zero", "on/e", "tw+o/"])
+    assert mlflow.active_run() is None
+    (parent,) = parents(store)
+    return SimpleNamespace(result=result, parent=parent, client=store)
+
+
+def runs(client, where):
+    experiment = mlflow.get_experiment_by_name("ganaug-tests")
+    return list(client.search_runs([experiment.experiment_id], where))
+
+
+def parents(client):
+    return runs(client, "tags.`ganaug.kind` = 'comparison'")
+
+
+def children(client, parent):
+    return runs(client, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+
+
+def test_there_is_a_child_for_each_arm_and_seed_with_the_same_keys(recorded):
+    found = children(recorded.client, recorded.parent)
+    assert {(r.data.params["arm"], r.data.params["seed"]) for r in found} == {
+        (arm, str(s)) for arm in ARMS for s in range(3)
+    }
+    assert len(found) == 9
+    assert len({tuple(sorted(r.data.params)) for r in found}) == 1
+    assert len({tuple(sorted(r.data.metrics)) for r in found}) == 1
+    assert {r.info.status for r in found} == {"FINISHED"}
+
+
+def test_a_child_holds_the_scores_of_its_cell(recorded):
+    cells = {(c.arm, str(c.seed)): c for c in recorded.result.cells}
+    for child in children(recorded.client, recorded.parent):
+        cell = cells[child.data.params["arm"], child.data.params["seed"]]
+        for metric in ("balanced_accuracy", "accuracy", "macro_f1"):
+            assert child.data.metrics[metric] == pytest.approx(cell.score(metric))
+        recalls = [child.data.metrics[f"recall/class_{name}"] for name in ("zero", "on_e", "tw_o_")]
+        assert np.mean(recalls) == pytest.approx(cell.score("balanced_accuracy"))
+        assert child.data.params["n_extra"] == str(cell.n_extra)
+        assert child.data.tags["ganaug.pair_id"] == f"{recorded.parent.info.run_id}/{cell.seed}"
+        assert child.info.run_name == f"{cell.arm}/seed={cell.seed}"
+
+
+def test_the_parent_holds_settings_gain_and_verdict(recorded):
+    parent, result = recorded.parent, recorded.result
+    assert parent.info.status == "FINISHED"
+    assert parent.data.tags["ganaug.verdict"] == result.verdict
+    assert result.sentence in parent.data.tags["mlflow.note.content"]
+    assert parent.data.metrics["gain/points"] == pytest.approx(result.gain.mean)
+    assert parent.data.metrics["gain/low"] == pytest.approx(result.gain.low)
+    assert parent.data.metrics["mean/gan"] == pytest.approx(result.scores("gan").mean())
+    assert parent.data.params["gan.train_images"] == "32"
+    assert parent.data.params["primary"] == "gan"
+    assert parent.data.tags["ganaug.data_digest"] == result.settings["data_digest"]
+
+
+def test_tables_record_and_picture_can_be_loaded(recorded):
+    parent, result = recorded.parent, recorded.result
+    table = mlflow.load_table("tables/arms.json", run_ids=[parent.info.run_id])
+    assert table["arm"].tolist() == ARMS
+    assert table["balanced_accuracy"].tolist() == pytest.approx(result.table["balanced_accuracy"].tolist())
+    per_class = mlflow.load_table("tables/per_class.json", run_ids=[parent.info.run_id])
+    assert per_class["class"].tolist() == ["zero", "on/e", "tw+o/"]
+    root = parent.info.artifact_uri
+    assert mlflow.artifacts.load_dict(f"{root}/comparison.json") == json.loads(json.dumps(result.to_dict()))
+    assert mlflow.artifacts.load_image(f"{root}/samples.png").size == (82, 32)
+
+
+def test_an_active_run_is_joined_and_left_open(store):
+    before = len(parents(store))
+    with mlflow.start_run(run_name="mine") as mine:
+        mlflow.log_param("own", "kept")
+        result = run()
+        assert mlflow.active_run().info.run_id == mine.info.run_id
+        assert store.get_run(mine.info.run_id).info.status == "RUNNING"
+    joined = store.get_run(mine.info.run_id)
+    assert joined.data.params["own"] == "kept"
+    assert joined.data.tags["ganaug.verdict"] == result.verdict
+    assert len(children(store, joined)) == 9
+    assert len(parents(store)) == before + 1
+
+
+def fail(done, total):
+    raise RuntimeError("stop here")
+
+
+def test_a_run_that_it_opened_is_marked_as_failed(store):
+    known = {r.info.run_id for r in parents(store)}
+    with pytest.raises(RuntimeError, match="stop here"):
+        run(on_seed=fail)
+    (failed,) = [r for r in parents(store) if r.info.run_id not in known]
+    assert failed.info.status == "FAILED"
+    assert "ganaug.verdict" not in failed.data.tags
+    assert mlflow.active_run() is None
+    assert len(children(store, failed)) == 3  # those of the finished seed stay
+
+
+def test_a_run_that_it_joined_stays_open_when_it_fails(store):
+    with mlflow.start_run() as mine:
+        with pytest.raises(RuntimeError, match="stop here"):
+            run(on_seed=fail)
+        assert mlflow.active_run().info.run_id == mine.info.run_id
+        assert store.get_run(mine.info.run_id).info.status == "RUNNING"
+
+
+def test_nothing_is_recorded_where_the_input_is_wrong(store):
+    known = {r.info.run_id for r in parents(store)}
+    with pytest.raises(ConfigError, match="metric"):
+        run(metric="accuracies")
+    assert {r.info.run_id for r in parents(store)} == known
+    assert mlflow.active_run() is None
+
+
+class Notebook:
+    """A tracker of the user's own, that is its own record."""
+
+    def __init__(self):
+        self.events = []
+
+    def comparison(self, settings, *, primary, metric, names):
+        self.events.append(("open", primary, metric, tuple(names), settings["seeds"]))
+        return self
+
+    def __enter__(self):
+        return self
+
+    def cells(self, cells):
+        self.events.append(("cells", cells[0].seed, [c.arm for c in cells]))
+
+    def result(self, result):
+        self.events.append(("result", result.verdict))
+
+    def __exit__(self, kind, error, trace):
+        self.events.append(("close", kind))
+
+
+def test_an_own_tracker_is_told_everything_once():
+    notebook = Notebook()
+    result = run(tracking=notebook)
+    assert notebook.events == [
+        ("open", "gan", "balanced_accuracy", ("0", "1", "2"), 3),
+        *[("cells", s, ARMS) for s in range(3)],
+        ("result", result.verdict),
+        ("close", None),
+    ]
+
+
+def test_an_own_tracker_hears_of_a_failure():
+    notebook = Notebook()
+    with pytest.raises(RuntimeError, match="stop here"):
+        run(tracking=notebook, on_seed=fail)
+    assert notebook.events[-1] == ("close", RuntimeError)
+
+
+def test_names_stand_for_trackers():
+    assert isinstance(resolve_tracker("mlflow"), MLflowTracker)
+    assert isinstance(resolve_tracker(None), NullTracker)
+    with pytest.raises(ConfigError, match="Did you mean 'mlflow'"):
+        resolve_tracker("ml-flow")

@@ -1,0 +1,186 @@
+"""SyntheticSwap: rows are replaced while fitting, never added, and never at predict time."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from ganaug import ConditionalGAN, ConfigError, DataError, GANConfig, SyntheticSwap
+
+CONFIG = GANConfig(width=8, z_dim=4, batch_size=16, train_images=64)
+BY_DESIGN = "fit_transform replaces rows and transform does not"
+EXPECTED = {"check_transformer_general": BY_DESIGN, "check_transformer_data_not_an_array": BY_DESIGN}
+
+
+def swap(**kwargs):
+    return SyntheticSwap(config=CONFIG, **{"random_state": 0, "p": 0.4, **kwargs})
+
+
+@parametrize_with_checks([swap()], expected_failed_checks=lambda _: EXPECTED, xfail_strict=True)
+def test_scikit_learn_contract(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def iris():
+    X, y = load_iris(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(y))
+    return X[order], y[order]
+
+
+class TestFitTransform:
+    def test_rows_that_are_not_marked_stay_as_they_were(self, iris):
+        X, y = iris
+        before = X.copy()
+        swapper = swap()
+        X_mixed = swapper.fit_transform(X, y)
+        assert X_mixed.shape == X.shape
+        assert np.array_equal((X_mixed != X).any(axis=1), swapper.swapped_)
+        assert np.array_equal(X, before)
+
+    def test_the_share_is_about_p(self):
+        n = 2000
+        X = np.random.default_rng(0).normal(size=(n, 2))
+        swapper = swap(p=0.3)
+        swapper.fit_transform(X, np.arange(n) % 2)
+        assert abs(swapper.swapped_.mean() - 0.3) < 0.04  # four standard deviations
+
+    @pytest.mark.parametrize("p", [0, 1])
+    def test_nothing_and_everything(self, iris, p):
+        X, y = iris
+        X_mixed = swap(p=p).fit_transform(X, y)
+        assert (X_mixed == X).all(axis=1).mean() == 1 - p
+
+    def test_each_row_is_replaced_by_one_of_its_own_class(self, iris, monkeypatch):
+        X, y = iris
+        generate = ConditionalGAN.generate
+        labels = {}
+
+        def spy(gan, counts, **kwargs):
+            X_new, y_new = generate(gan, counts, **kwargs)
+            labels.update(zip(map(tuple, X_new), y_new, strict=True))
+            return X_new, y_new
+
+        monkeypatch.setattr(ConditionalGAN, "generate", spy)
+        swapper = swap()
+        X_mixed = swapper.fit_transform(X, y)
+        rows = np.flatnonzero(swapper.swapped_)
+        assert len(labels) == len(rows)  # each generated row is used, and once
+        assert [labels[tuple(X_mixed[i])] for i in rows] == y[rows].tolist()
+
+    def test_same_seed_same_rows(self, iris):
+        one, two, other = (swap(random_state=s).fit_transform(*iris) for s in (1, 1, 2))
+        assert np.array_equal(one, two)
+        assert not np.array_equal(one, other)
+
+    def test_transform_is_the_identity(self, iris):
+        X, y = iris
+        swapper = swap().fit(X, y)
+        assert np.array_equal(swapper.transform(X), X)
+        assert np.array_equal(swapper.transform(X[:1]), X[:1])
+        assert not hasattr(swapper, "swapped_")
+
+
+class TestInAPipeline:
+    def pipe(self, **kwargs):
+        return make_pipeline(StandardScaler(), swap(**kwargs), LogisticRegression())
+
+    def test_cross_validate(self, iris):
+        scores = cross_validate(self.pipe(), *iris, cv=3, error_score="raise")["test_score"]
+        assert scores.mean() > 0.6  # a third is chance: labels still belong to their rows
+
+    def test_predicting_is_that_of_the_classifier_alone(self, iris):
+        X, y = iris
+        pipe = self.pipe().fit(X, y)
+        expected = pipe[-1].predict_proba(pipe[0].transform(X))
+        assert np.array_equal(pipe.predict_proba(X), expected)
+
+    def test_none_replaced_is_the_pipeline_without_it(self, iris):
+        plain = make_pipeline(StandardScaler(), LogisticRegression()).fit(*iris)
+        assert np.array_equal(self.pipe(p=0).fit(*iris)[-1].coef_, plain[-1].coef_)
+        assert not np.array_equal(self.pipe().fit(*iris)[-1].coef_, plain[-1].coef_)
+
+    def test_a_poisoned_test_fold_changes_nothing_fitted(self, iris):
+        X, y = iris
+        split = next(iter(StratifiedKFold(3).split(X, y)))
+        poisoned = X.copy()
+        poisoned[split[1]] = 1e6
+        coefs = [
+            cross_validate(self.pipe(), data, y, cv=[split], return_estimator=True)["estimator"][0][-1].coef_
+            for data in (X, poisoned)
+        ]
+        assert coefs[0].tobytes() == coefs[1].tobytes()
+
+
+class TestContainers:
+    def test_data_frame_keeps_columns_index_and_dtypes(self, iris):
+        X, y = iris
+        frame = pd.DataFrame(
+            {
+                "length": X[:, 0].astype("float32"),
+                "mm": (10 * X[:, 1]).astype("int16"),
+                "wide": X[:, 3] > 1,
+                "width": X[:, 3],
+            },
+            index=range(500, 650),
+        )
+        before = frame.copy()
+        swapper = swap()
+        mixed = swapper.fit_transform(frame, pd.Series(y, index=frame.index))
+        assert mixed.dtypes.equals(frame.dtypes)
+        assert mixed.index.equals(frame.index)
+        kept = ~swapper.swapped_
+        pd.testing.assert_frame_equal(mixed[kept], frame[kept])
+        assert (mixed["width"] != frame["width"])[swapper.swapped_].mean() > 0.5
+        pd.testing.assert_frame_equal(frame, before)
+        assert swapper.transform(frame) is frame
+        assert swapper.get_feature_names_out().tolist() == list(frame.columns)
+
+    @pytest.mark.parametrize("shape", [(8, 8), (3, 8, 9), (9, 8, 1)])
+    def test_images(self, shape):
+        X = np.random.default_rng(0).integers(0, 256, (30, *shape), dtype=np.uint8)
+        swapper = swap()
+        mixed = swapper.fit_transform(X, np.repeat(["a", "b"], 15))
+        assert (mixed.shape, mixed.dtype) == (X.shape, X.dtype)
+        assert np.array_equal(mixed[~swapper.swapped_], X[~swapper.swapped_])
+        assert swapper.swapped_.any()
+
+    def test_tensors(self):
+        X = torch.rand(30, 1, 8, 8)
+        y = torch.arange(30) % 2
+        swapper = swap()
+        mixed = swapper.fit_transform(X, y)
+        assert isinstance(mixed, torch.Tensor)
+        assert mixed.dtype == X.dtype
+        assert torch.equal((mixed != X).flatten(1).any(1), torch.from_numpy(swapper.swapped_))
+        assert swapper.transform(X) is X
+
+
+class TestMistakes:
+    def test_labels_missing(self, iris):
+        for call in (swap().fit, swap().fit_transform):
+            with pytest.raises(DataError, match="requires y"):
+                call(iris[0])
+        with pytest.raises(DataError, match="requires y"):
+            make_pipeline(swap(), StandardScaler()).fit_transform(iris[0])
+
+    @pytest.mark.parametrize("p", [-0.1, 1.1, "half", None, float("nan"), True])
+    def test_p_out_of_range(self, iris, p):
+        with pytest.raises(ConfigError, match="p must be a number of at least 0 and at most 1"):
+            swap(p=p).fit(*iris)
+
+    def test_other_columns_at_predict_time(self, iris):
+        swapper = swap().fit(*iris)
+        with pytest.raises(DataError, match="expecting 4 features"):
+            swapper.transform(iris[0][:, :3])
+
+    def test_missing_values(self, iris):
+        X, y = iris
+        with pytest.raises(DataError, match="NaN"):
+            swap().fit(np.where(X.max() == X, np.nan, X), y)

@@ -1,0 +1,316 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from sklearn.datasets import load_digits
+from typer.testing import CliRunner
+
+from ganaug import __version__, cli
+from ganaug.data.sources import open_data
+
+pixels, targets = load_digits(return_X_y=True)
+IMAGES, DIGITS = pixels[targets < 3].reshape(-1, 8, 8)[:60].astype(np.uint8), targets[targets < 3][:60]
+BUDGET = ("--train-images", "64", "--device", "cpu")
+
+
+def invoke(*args):
+    return CliRunner().invoke(cli.app, [str(a) for a in args], catch_exceptions=False)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Return a function that runs `main` and gives (exit code, stdout, stderr)."""
+
+    def run(*args):
+        monkeypatch.setattr(sys, "argv", ["ganaug", *map(str, args)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stopped:
+            code = stopped.code or 0
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def write_images(root, images=IMAGES, labels=DIGITS):
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (root / f"n{label}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image * 15).save(root / f"n{label}" / f"{i}.png")
+    return root
+
+
+def write_npz(path, x=IMAGES, y=DIGITS):
+    np.savez(path, x=x, y=y)
+    return path
+
+
+def write_csv(path, column="kind"):
+    frame = pd.DataFrame(IMAGES.reshape(60, -1)[:, 20:26].astype(float), columns=list("abcdef"))
+    frame[column] = np.array(["low", "mid", "top"])[DIGITS]
+    frame.to_csv(path, index=False)
+    return path
+
+
+def everything_under(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fitted")
+    assert invoke("fit", write_npz(folder / "d.npz"), "--out", folder / "run", *BUDGET).exit_code == 0
+    return folder / "run"
+
+
+# --- the way through ------------------------------------------------------------------------------
+
+
+def test_fit_generate_and_compare_follow_on_each_other(tmp_path):
+    data = write_images(tmp_path / "pets")
+    fit = invoke("fit", data, "--out", tmp_path / "run", "--json", *BUDGET)
+    assert json.loads(fit.stdout)["classes"] == {"n0": 21, "n1": 19, "n2": 20}
+    made = invoke("generate", tmp_path / "run", "--per-class", 12, "--out", tmp_path / "new", "--json")
+    assert json.loads(made.stdout)["counts"] == {"n0": 12, "n1": 12, "n2": 12}
+    source = open_data(tmp_path / "new")
+    assert source.X.shape == (36, 8, 8)
+    assert np.unique(source.y, return_counts=True)[1].tolist() == [12, 12, 12]
+    compared = invoke("compare", tmp_path / "new", "--no-track", "--json", "--seeds", 3, "--arms",
+                      "nothing,gan", "--classifier", "forest", "--jobs", 1, *BUDGET)  # fmt: skip
+    record = json.loads(compared.stdout)
+    assert record["verdict"] in ("helps", "no evidence", "hurts")
+    assert {(c["arm"], c["seed"]) for c in record["cells"]} == {
+        (arm, s) for arm in ("nothing", "gan") for s in range(3)
+    }
+
+
+def test_a_table_comes_back_as_a_table(tmp_path):
+    data = write_csv(tmp_path / "t.csv")
+    assert invoke("fit", data, "--target", "kind", "--out", tmp_path / "run", *BUDGET).exit_code == 0
+    assert invoke("generate", tmp_path / "run", "--per-class", 4, "--out", tmp_path / "new").exit_code == 0
+    frame = pd.read_csv(tmp_path / "new" / "samples.csv")
+    assert list(frame.columns) == [*"abcdef", "target"]
+    assert frame["target"].tolist() == ["low"] * 4 + ["mid"] * 4 + ["top"] * 4
+
+
+def test_digits_need_no_file(tmp_path):
+    fit = invoke("fit", "digits", "--out", tmp_path / "run", "--json", *BUDGET)
+    assert sum(json.loads(fit.stdout)["classes"].values()) == 1797
+
+
+def test_the_same_seed_generates_the_same_files(fitted, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        invoke("generate", fitted, "--per-class", 3, "--out", tmp_path / name, "--seed", seed)
+    first, again, other = (everything_under(tmp_path / name) for name in "abc")
+    assert first == again
+    assert first != other
+    assert len(first) == 9
+
+
+def test_a_comparison_is_printed_with_its_verdict(tmp_path):
+    data = write_npz(tmp_path / "d.npz")
+    shown = invoke("compare", data, "--no-track", "--seeds", 3, "--labelled", 5, "--steps", 3,
+                   "--arms", "nothing, gan", "--jobs", 1, *BUDGET)  # fmt: skip
+    assert shown.exit_code == 0
+    assert "Verdict: " in shown.stdout
+    assert "over best control" in shown.stdout
+    assert "3 paired seeds" in shown.stdout
+    assert list(tmp_path.iterdir()) == [data]
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
+    data = write_npz(tmp_path / "d.npz")
+    invoke("fit", data, "--out", tmp_path / "whole", "--train-images", 256, "--device", "cpu")
+    invoke("fit", data, "--out", tmp_path / "parts", "--train-images", 128, "--device", "cpu")
+    resumed = invoke("fit", data, "--out", tmp_path / "parts", "--resume", "--train-images", 256,
+                     "--device", "cpu")  # fmt: skip
+    assert resumed.exit_code == 0
+    assert same_weights(tmp_path / "whole", tmp_path / "parts")
+
+
+def same_weights(one, two):
+    first, second = (load_file(folder / "generator.safetensors") for folder in (one, two))
+    return first.keys() == second.keys() and all(
+        first[k].numpy().tobytes() == second[k].numpy().tobytes() for k in first
+    )
+
+
+def test_an_interrupted_run_exits_with_130_and_goes_on_with_resume(tmp_path):
+    data = write_npz(tmp_path / "d.npz")
+    run = tmp_path / "run"
+    args = [sys.executable, "-m", "ganaug", "fit", str(data), "--out", str(run), "--device", "cpu"]
+    with subprocess.Popen(
+        [*args, "--train-images", "10000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (run / "history.jsonl").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, shown = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in shown
+    assert not (run / "generator.safetensors").exists()
+    with safe_open(run / "checkpoint.safetensors", framework="pt") as file:
+        seen = json.loads(file.metadata()["ganaug"])["images_seen"]
+    resumed = invoke("fit", data, "--out", run, "--resume", "--train-images", seen + 64, "--device", "cpu")
+    assert resumed.exit_code == 0
+    assert (run / "generator.safetensors").exists()
+
+
+# --- help and usage -------------------------------------------------------------------------------
+
+
+def test_version():
+    shown = invoke("--version")
+    assert (shown.exit_code, shown.stdout) == (0, f"ganaug {__version__}\n")
+
+
+def test_help_loads_no_heavy_library():
+    program = (
+        "import sys; sys.argv = ['ganaug', '--help']\n"
+        "from ganaug.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as stopped: assert not stopped.code\n"
+        "heavy = {'torch', 'sklearn', 'mlflow', 'pandas', 'albumentations', 'torchvision'}\n"
+        "print('loaded:', sorted(heavy & set(sys.modules)))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ
+    ).stdout
+    assert shown.rstrip().endswith("loaded: []")
+    for name in ("fit", "generate", "compare", "Exit codes"):
+        assert name in shown
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("fitt", "digits"),
+        ("fit", "digits"),
+        ("fit", "digits", "--out", "x", "--bogus"),
+        ("generate", "x", "--per-class", "0", "--out", "y"),
+        ("compare", "digits", "--seeds", "2"),
+        ("compare", "digits", "--labelled", "0"),
+    ],
+)
+def test_wrong_usage_exits_with_2(command, tmp_path, monkeypatch, args):
+    monkeypatch.chdir(tmp_path)
+    code, out, shown = command(*args)
+    assert code == 2
+    assert out == ""
+    assert "Traceback" not in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+
+def empty_folder(root):
+    (root / "data").mkdir()
+    return root / "data"
+
+
+def unreadable_image(root):
+    folder = write_images(root / "data")
+    (folder / "n1" / "torn.png").write_bytes(b"not a picture")
+    return folder
+
+
+def mixed_sizes(root):
+    folder = write_images(root / "data")
+    Image.fromarray(np.zeros((9, 8), np.uint8)).save(folder / "n2" / "tall.png")
+    return folder
+
+
+def not_a_number(root):
+    x = IMAGES.astype(float)
+    x[3, 2, 1] = np.nan
+    return write_npz(root / "d.npz", x=x)
+
+
+BAD = {
+    "no such data": (lambda root: root / "nowhere", "nowhere"),
+    "empty folder": (empty_folder, "one folder per class"),
+    "unreadable image": (unreadable_image, "torn.png"),
+    "mixed sizes": (mixed_sizes, "tall.png is 8 x 9"),
+    "missing target": (lambda root: write_csv(root / "t.csv", "targets"), "Did you mean 'targets'"),
+    "one class": (lambda root: write_npz(root / "d.npz", y=DIGITS * 0), "at least two classes"),
+    "one sample": (lambda root: write_npz(root / "d.npz", y=np.r_[9, DIGITS[1:]]), "9 has 1"),
+    "not a number": (not_a_number, "first at index (3, 2, 1)"),
+    "fewer labels": (lambda root: write_npz(root / "d.npz", y=DIGITS[1:]), "each of the 60 samples"),
+}
+
+
+def one_line_that_names(shown, what):
+    return shown.startswith("error: ") and what in shown and len(shown.splitlines()) == 1
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_data_exits_with_3_and_leaves_nothing_behind(command, tmp_path, case):
+    make, named = BAD[case]
+    data = make(tmp_path)
+    before = everything_under(tmp_path)
+    code, out, shown = command("fit", data, "--out", tmp_path / "run", *BUDGET)
+    assert (code, out) == (3, "")
+    assert one_line_that_names(shown, named)
+    code, out, shown = command("compare", data, "--no-track", *BUDGET)
+    assert (code, out) == (3, "")
+    assert one_line_that_names(shown, named)
+    assert everything_under(tmp_path) == before
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_preset_is_answered_with_the_nearest(command, tmp_path):
+    code, _, shown = command("fit", "digits", "--out", tmp_path / "run", "--preset", "quik")
+    assert code == 1
+    assert one_line_that_names(shown, "Did you mean 'quick'")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_not_empty_is_left_as_it_is(command, fitted, tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "mine.txt").write_text("mine")
+    for args in (("fit", "digits", *BUDGET), ("generate", fitted, "--per-class", 2)):
+        code, out, shown = command(*args, "--out", tmp_path / "kept")
+        assert (code, out) == (1, "")
+        assert one_line_that_names(shown, "kept must be an empty or new folder")
+        assert everything_under(tmp_path) == {(tmp_path / "kept/mine.txt").relative_to(tmp_path): b"mine"}
+
+
+def test_a_run_without_generator_is_named(command, tmp_path):
+    code, out, shown = command("generate", tmp_path, "--per-class", 2, "--out", tmp_path / "new")
+    assert (code, out) == (1, "")
+    assert one_line_that_names(shown, "generator.safetensors must be a file that ganaug saved")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_resume_without_a_checkpoint_is_refused(command, tmp_path):
+    code, _, shown = command("fit", "digits", "--out", tmp_path / "run", "--resume", *BUDGET)
+    assert code == 1
+    assert one_line_that_names(shown, "checkpoint.safetensors must be a file")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("damage", "named"), [("format", "has format 99"), ("bytes", "is damaged")])
+def test_a_generator_of_another_version_is_refused(command, fitted, tmp_path, damage, named):
+    file = tmp_path / "run" / "generator.safetensors"
+    file.parent.mkdir()
+    if damage == "format":
+        with safe_open(fitted / file.name, framework="pt") as saved:
+            about = {**json.loads(saved.metadata()["ganaug"]), "format": 99}
+        save_file(load_file(fitted / file.name), file, metadata={"ganaug": json.dumps(about)})
+    else:
+        file.write_bytes((fitted / file.name).read_bytes()[:500])
+    code, out, shown = command("generate", file.parent, "--per-class", 2, "--out", tmp_path / "new")
+    assert (code, out) == (1, "")
+    assert one_line_that_names(shown, named)
+    assert not (tmp_path / "new").exists()

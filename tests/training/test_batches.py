@@ -1,0 +1,48 @@
+"""Batches: each class equally often, and nothing but the step decides."""
+
+import numpy as np
+import torch
+
+from ganaug.training.batches import BalancedBatches
+
+COUNTS = [500, 40, 3]
+LABELS = torch.from_numpy(np.random.default_rng(0).permutation(np.repeat(np.arange(3), COUNTS)))
+X = torch.arange(len(LABELS), dtype=torch.float32)[:, None]
+
+
+def batches(seed: int = 0) -> BalancedBatches:
+    return BalancedBatches(X, LABELS, batch_size=30, seed=seed)
+
+
+def test_a_row_is_always_of_the_class_it_is_drawn_for() -> None:
+    for step in range(50):
+        x, c = batches()(step * 30)
+        assert torch.equal(LABELS[x[:, 0].long()], c)
+        assert x.shape == (30, 1)
+
+
+def test_classes_come_equally_often_whatever_their_size() -> None:
+    drawn = np.concatenate([batches().indices(step * 30)[1] for step in range(1000)])
+    counts = np.bincount(drawn, minlength=3)
+    chi_square = ((counts - 10_000) ** 2 / 10_000).sum()
+    assert chi_square < 20  # exceeded once in 20,000 fair runs
+
+
+def test_samples_of_a_class_come_equally_often_and_all_of_them_come() -> None:
+    rows = np.concatenate([batches().indices(step * 30)[0] for step in range(2000)])
+    counts = np.bincount(rows, minlength=len(X))
+    for k, n in enumerate(COUNTS):
+        of_class = counts[LABELS.numpy() == k]
+        expected = of_class.sum() / n
+        chi_square = ((of_class - expected) ** 2 / expected).sum()
+        assert of_class.min() > 0
+        assert chi_square < n + 6 * np.sqrt(2 * n)
+
+
+def test_a_batch_is_a_function_of_seed_and_images_seen_alone() -> None:
+    used = batches()
+    for step in range(5):
+        used(step * 30)
+    assert torch.equal(used(60)[0], batches()(60)[0])
+    assert not torch.equal(used(60)[0], used(90)[0])
+    assert not torch.equal(used(60)[0], batches(seed=1)(60)[0])
