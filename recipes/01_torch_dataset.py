@@ -92,7 +92,7 @@ def score(model, test):
 # %% Fit the generator on the training part, fill up the rare classes, compare
 def main(quick: bool = False) -> None:
     """Print the class counts and the two accuracies of one seed."""
-    seed, steps, train_images = (0, 20, 500) if quick else (0, 600, 20_000)
+    seed, steps, train_images = (0, 20, 500) if quick else (0, 600, 60_000)
     real, test = make_data(seed)
 
     gan = ganaug.ConditionalGAN(train_images=train_images, random_state=seed).fit(real)

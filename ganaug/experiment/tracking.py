@@ -56,7 +56,7 @@ class NullTracker:
 
 
 class MLflowTracker:
-    """Logs to MLflow, into the active run if there is one.
+    """Logs to MLflow, below the active run if there is one.
 
     The tracking URI and experiment are MLflow's own: set by the caller or the environment, else a
     local SQLite store. Only the calling process writes.
@@ -65,7 +65,7 @@ class MLflowTracker:
     def comparison(
         self, settings: dict[str, Any], *, primary: str, metric: str, names: Sequence[str]
     ) -> AbstractContextManager[Record]:
-        """Return a context that opens (or joins) the parent run, and ends what it opened."""
+        """Return a context that opens the run of the comparison, and ends it."""
         return _MLflowRecord(settings, primary=primary, metric=metric, names=names)
 
 
@@ -79,8 +79,7 @@ class _MLflowRecord:
 
         self.mlflow = mlflow
         self.client = mlflow.MlflowClient()
-        self.joined = mlflow.active_run() is not None
-        run = mlflow.active_run() or mlflow.start_run(run_name="ganaug compare")
+        run = mlflow.start_run(run_name="ganaug compare", nested=mlflow.active_run() is not None)
         self.run_id, self.experiment_id = run.info.run_id, run.info.experiment_id
         params = {**_flat(self.settings), "primary": self.primary, "metric": self.metric}
         mlflow.log_params({k: str(v)[:6000] for k, v in params.items()})
@@ -106,8 +105,7 @@ class _MLflowRecord:
             values = {
                 **{name: cell.score(name) for name in ("balanced_accuracy", "accuracy", "macro_f1")},
                 **{
-                    f"recall/class_{_key(name)}": float(r)
-                    for name, r in zip(self.names, recalls, strict=True)
+                    f"recall/class_{key}": float(r) for key, r in zip(_keys(self.names), recalls, strict=True)
                 },
                 "fit_seconds": cell.fit_seconds,
                 "gan_seconds": cell.gan_seconds,
@@ -167,9 +165,8 @@ class _MLflowRecord:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self.joined:
-            status = "FINISHED" if kind is None else "KILLED" if kind is KeyboardInterrupt else "FAILED"
-            self.mlflow.end_run(status)
+        status = "FINISHED" if kind is None else "KILLED" if kind is KeyboardInterrupt else "FAILED"
+        self.mlflow.end_run(status)
 
 
 TRACKERS: dict[str, type[MLflowTracker]] = {"mlflow": MLflowTracker}
@@ -194,6 +191,12 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in settings.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat
+
+
+def _keys(names: Sequence[str]) -> list[str]:
+    """Return a key per name, told apart by number where names differ in forbidden letters only."""
+    keys = [_key(name) for name in names]
+    return [f"{key}_{i}" if keys.count(key) > 1 else key for i, key in enumerate(keys)]
 
 
 def _key(name: str) -> str:

@@ -54,9 +54,13 @@ class GANState:
             load_weights(getattr(self, name), groups.get(name, {}), origin=origin)
         for name in ("opt_G", "opt_D"):
             optimiser = getattr(self, name)
+            weights = [p for group in optimiser.param_groups for p in group["params"]]
             moments: dict[int, dict[str, Tensor]] = {}
             for key, value in groups.get(name, {}).items():
                 index, moment = key.split(".", 1)
+                if value.shape == weights[int(index)].shape:
+                    # a fused step pairs weights and moments by memory order, which files do not keep
+                    value = torch.empty_like(weights[int(index)]).copy_(value)
                 moments.setdefault(int(index), {})[moment] = value
             groups_of = optimiser.state_dict()["param_groups"]
             optimiser.load_state_dict({"state": moments, "param_groups": groups_of})

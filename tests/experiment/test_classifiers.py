@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from ganaug.data.schema import Schema
@@ -26,7 +27,8 @@ def one_thread():
     """Run as `compare` does."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with threadpool_limits(1):
+        yield
     torch.set_num_threads(threads)
 
 
@@ -85,7 +87,7 @@ def test_a_named_classifier_learns_rows(name):
 
 @pytest.mark.parametrize(
     "classifier",
-    ["cnn", "forest", RandomForestClassifier(5), make_pipeline(StandardScaler(), RandomForestClassifier(5))],
+    ["mlp", "forest", RandomForestClassifier(5), make_pipeline(StandardScaler(), RandomForestClassifier(5))],
     ids=["module", "name", "estimator", "pipeline"],
 )
 def test_a_classifier_depends_on_the_seed_alone(classifier):

@@ -13,6 +13,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import balanced_accuracy_score, recall_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import threadpool_limits
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -26,6 +27,13 @@ pixels, targets = load_digits(return_X_y=True)
 IMAGES, DIGITS = pixels[targets < 3].reshape(-1, 8, 8)[:150], targets[targets < 3][:150]
 TINY = GANConfig(width=4, z_dim=4, batch_size=16, train_images=64)
 ALL = tuple(ARMS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Keep the threads of BLAS and OpenMP out of each other's way."""
+    with threadpool_limits(1):
+        yield
 
 
 def run(X=IMAGES, y=DIGITS, **settings):
@@ -276,8 +284,8 @@ def test_the_same_seed_gives_the_same_predictions(classifier):
 
 
 def test_seeds_in_two_processes_give_the_same_predictions():
-    alone = run(random_state=3, n_jobs=1)
-    together = run(random_state=3, n_jobs=2)
+    settings = {"random_state": 3, "arms": ["nothing", "gan", "gan + classic"]}
+    alone, together = (run(n_jobs=n, **settings) for n in (1, 2))
     joblib.externals.loky.get_reusable_executor().shutdown()
     assert predictions(alone) == predictions(together)
     assert alone.sample_grid == together.sample_grid

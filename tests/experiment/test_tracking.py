@@ -104,18 +104,17 @@ def test_tables_record_and_picture_can_be_loaded(recorded):
     assert mlflow.artifacts.load_image(f"{root}/samples.png").size == (82, 32)
 
 
-def test_an_active_run_is_joined_and_left_open(store):
-    before = len(parents(store))
+def test_comparisons_go_below_an_active_run_and_leave_it_open(store):
     with mlflow.start_run(run_name="mine") as mine:
         mlflow.log_param("own", "kept")
-        result = run()
+        results = [run(), run(steps=6)]
         assert mlflow.active_run().info.run_id == mine.info.run_id
         assert store.get_run(mine.info.run_id).info.status == "RUNNING"
-    joined = store.get_run(mine.info.run_id)
-    assert joined.data.params["own"] == "kept"
-    assert joined.data.tags["ganaug.verdict"] == result.verdict
-    assert len(children(store, joined)) == 9
-    assert len(parents(store)) == before + 1
+    assert store.get_run(mine.info.run_id).data.params == {"own": "kept"}
+    below = sorted(children(store, mine), key=lambda r: r.info.start_time)
+    assert [r.data.tags["ganaug.verdict"] for r in below] == [r.verdict for r in results]
+    assert [r.data.params["steps"] for r in below] == [str(r.settings["steps"]) for r in results]
+    assert [len(children(store, r)) for r in below] == [9, 9]
 
 
 def fail(done, total):
@@ -133,7 +132,7 @@ def test_a_run_that_it_opened_is_marked_as_failed(store):
     assert len(children(store, failed)) == 3  # those of the finished seed stay
 
 
-def test_a_run_that_it_joined_stays_open_when_it_fails(store):
+def test_an_active_run_stays_open_when_a_comparison_fails(store):
     with mlflow.start_run() as mine:
         with pytest.raises(RuntimeError, match="stop here"):
             run(on_seed=fail)
