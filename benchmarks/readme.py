@@ -55,6 +55,7 @@ def blocks() -> dict[str, str]:
         "digits-full": f"{arms_table(digits, seconds=True)}\n\n**{digits['sentence']}** {setting(digits)}",
         "mnist-full": f"{arms_table(mnist, seconds=True)}\n\n**{mnist['sentence']}** {setting(mnist)}\n\n"
         f"Recall by class in percent:\n\n{markdown(per_class, decimals=1)}",
+        "nohelp": f"- Measured on imbalanced MNIST: {mnist['sentence']} [The table](benchmarks/README.md).",
         "overhead": f"{markdown(pd.DataFrame(overhead['rows']).set_index('samples'))}\n\n{facts}",
     }
 

@@ -29,7 +29,7 @@ app = typer.Typer(
 Data = Annotated[
     str,
     typer.Argument(
-        help="'digits', an image folder (root/class/*.png), an .npz with x*/y*, or a .csv.",
+        help="'digits' (built in), an image folder (root/class/*.png), an .npz with x*/y*, or a .csv.",
         show_default=False,
     ),
 ]
@@ -177,7 +177,7 @@ def compare(
         return
     _print_table(result)
     typer.echo(f"\nVerdict: {result.sentence}")
-    typer.echo(f"{result.settings['splits'].capitalize()}. {result.wall_seconds:.0f} s.")
+    typer.echo(f"Splits: {result.settings['splits']}. {result.wall_seconds:.0f} s.")
     if track:
         typer.echo("Recorded in MLflow. See it with: " + _ui_command())
 

@@ -1,8 +1,6 @@
 """ConditionalGAN: learn one generator per class from labelled data, and draw from it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,11 @@ from ganaug._random import Seed, as_seed, derive, torch_stream
 from ganaug.config import GANConfig, resolve_config
 from ganaug.data.schema import Schema
 from ganaug.data.sources import dataset_arrays
-from ganaug.errors import CheckpointError, ConfigError, TrainingDivergedError
-from ganaug.training.checkpoint import load_tensors, save_tensors
+from ganaug.errors import ConfigError, TrainingDivergedError
 from ganaug.training.loop import check_names, train
 from ganaug.training.run import RunFolder, data_digest
-from ganaug.training.state import GANState, build_networks, load_weights, new_state, torch_device
+from ganaug.training.saved import GENERATOR, SavedGenerator, load_generator, save_generator
+from ganaug.training.state import GANState, new_state, torch_device
 
 __all__ = ["ClassGenerator", "ConditionalGAN", "load"]
 
@@ -286,14 +284,8 @@ class ConditionalGAN(BaseEstimator):
         self._n_calls = 0
 
     def _save_generator(self, folder: Path) -> None:
-        about = {
-            "seed": self.seed_,
-            "config": self.config_.to_dict(),
-            "schema": self.schema_.to_dict(),
-            "history": self.history_,
-            "versions": {name: version(name) for name in ("ganaug", "torch", "numpy")},
-        }
-        save_tensors(folder / "generator.safetensors", dict(self.G_.state_dict()), about)
+        saved = SavedGenerator(self.G_, self.config_, self.schema_, self.seed_, self.history_)
+        save_generator(folder / GENERATOR, saved)
 
     def sample_grid(self, *, columns: int = GRID_COLUMNS) -> Any:
         """Return a PIL image with a row of samples for each of the first 16 classes.
@@ -379,26 +371,9 @@ def load(path: str | Path, *, network: Any = None, device: str = "auto") -> Cond
     Traceback (most recent call last):
     ganaug.errors.CheckpointError: no/such/run/generator.safetensors must be a file ...
     """
-    file = Path(path) / "generator.safetensors"
-    tensors, about = load_tensors(file)
-    try:
-        saved = about["config"]
-        if network is None and ":" in saved["network"]:
-            raise CheckpointError(
-                f"{file} was fitted with an own network, {saved['network']}. "
-                "Pass it: ganaug.load(path, network=...)."
-            )
-        loss = "hinge" if ":" in saved["loss"] else saved["loss"]  # an own loss is not needed here
-        config = GANConfig.from_dict({**saved, "loss": loss})
-        config = config if network is None else replace(config, network=network)
-        schema = Schema.from_dict(about["schema"])
-        seed, history = about["seed"], about["history"]
-    except (KeyError, TypeError, ConfigError) as error:
-        raise CheckpointError(f"{file} has an incomplete description: {error}.") from error
-    G, _ = build_networks(config, shape=schema.codec.shape, n_classes=len(schema.labels), seed=seed)
-    load_weights(G, tensors, origin=file)
+    saved = load_generator(Path(path) / GENERATOR, network=network)
     where = torch_device(device)
-    gan = ConditionalGAN(config=config, device=device, random_state=seed)
-    gan._set_fitted(config, schema, G.to(where).eval().requires_grad_(False), seed, where)
-    gan.history_ = history
+    gan = ConditionalGAN(config=saved.config, device=device, random_state=saved.seed)
+    gan._set_fitted(saved.config, saved.schema, saved.G.to(where), saved.seed, where)
+    gan.history_ = saved.history
     return gan

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganaug._random import numpy_stream
+from ganaug._random import derive, numpy_stream
 from ganaug.data.schema import Schema
 from ganaug.generator import ConditionalGAN
 
@@ -82,7 +82,7 @@ def synthetic(part: TrainingPart) -> Tensor:
     labels = part.schema.labels.tolist()
     found, counts = part.extra_c.unique(return_counts=True)  # sorted, as extra_c is
     wanted = {labels[k]: n for k, n in zip(found.tolist(), counts.tolist(), strict=True)}
-    X, _ = part.fitted_gan().generate(wanted)
+    X, _ = part.fitted_gan().generate(wanted, random_state=derive(part.seed, "synthetic"))
     return part.schema.encode_X(X)
 
 

@@ -39,7 +39,7 @@ class AugmentedDataset(Dataset[Any]):
         Probability that a real sample is replaced by a synthetic one of its class, drawn anew each
         epoch.
     weight : float or None, default=None
-        If given, items are (x, label, weight): 1.0 for real samples, this for synthetic ones.
+        If given, items are (x, label, float32 weight): 1.0 for real samples, this for synthetic ones.
     real_only_from : int or None, default=None
         Epoch from which on the data set is the real one alone, for a final phase.
     transform, target_transform : callable or None
@@ -161,7 +161,7 @@ class AugmentedDataset(Dataset[Any]):
         y = y if self.target_transform is None else self.target_transform(y)
         if self.weight is None:
             return x, y
-        return x, y, 1.0 if row is None else float(self.weight)
+        return x, y, torch.tensor(1.0 if row is None else self.weight, dtype=torch.float32)
 
     def _position(self, index: int) -> int:
         if not -len(self) <= index < len(self):

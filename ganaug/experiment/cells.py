@@ -1,0 +1,125 @@
+"""One seed of a comparison: one split, one generator, and the classifier once per arm."""
+
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganaug._random import derive
+from ganaug.config import GANConfig
+from ganaug.data.schema import Schema
+from ganaug.errors import ConfigError
+from ganaug.experiment.arms import Arm, TrainingPart
+from ganaug.experiment.classic import classic_transform
+from ganaug.experiment.classifiers import Recipe, build_classifier, train_and_predict
+from ganaug.experiment.comparison import Cell
+from ganaug.generator import ConditionalGAN
+from ganaug.mixing.fill import Fill, fill_counts
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every seed shares; travels to worker processes."""
+
+    classifier: Any
+    arms: dict[str, Arm]
+    fill: Fill
+    steps: int
+    batch_size: int
+    config: GANConfig
+    device: str
+    classic: Any
+    names: Sequence[str] | None
+    random_state: int
+
+
+def run_seed(plan: Plan, s: int, X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[list[Cell], bytes | None]:
+    """Return the cells of one seed; everything is fitted on X and y, the training part."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _run_arms(plan, s, X, y, X_test, y_test)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run_arms(
+    plan: Plan, s: int, X: Any, y: Any, X_test: Any, y_test: Any
+) -> tuple[list[Cell], bytes | None]:
+    seed = derive(plan.random_state, "seed", s)
+    schema = replace(Schema.fit(X, y), names=tuple(plan.names or ()))
+    x, c = schema.encode_X(X), schema.encode_y(y)
+    x_test, c_test = schema.encode_X(X_test), schema.encode_y(y_test).numpy()
+    added = fill_counts(y, _auto_fill(c) if plan.fill == "auto" else plan.fill)
+    extra_c = torch.tensor(
+        sorted(schema.class_index(k) for k, n in added.items() for _ in range(n)), dtype=torch.int64
+    )
+    part = TrainingPart(
+        x=x,
+        c=c,
+        extra_c=extra_c,
+        schema=schema,
+        seed=seed,
+        new_gan=lambda: ConditionalGAN(
+            config=plan.config, device=plan.device, random_state=derive(seed, "gan")
+        ),
+    )
+    cells, gan_seconds = [], 0.0
+    for name, arm in plan.arms.items():
+        had_gan, begun = part.gan is not None, time.perf_counter()
+        x_extra = None if arm.extra is None else arm.extra(part)
+        if part.gan is not None and not had_gan:
+            gan_seconds = time.perf_counter() - begun
+        if x_extra is not None and x_extra.shape != (len(extra_c), *x.shape[1:]):
+            raise ConfigError(
+                f"extra of arm {name!r} must return samples {(len(extra_c), *x.shape[1:])}; got "
+                f"{tuple(x_extra.shape)}."
+            )
+        recipe = Recipe(
+            x=x,
+            c=c,
+            x_extra=x_extra,
+            extra_c=extra_c,
+            class_weights=arm.class_weights,
+            transform=classic_transform(x, seed=seed, compose=plan.classic) if arm.classic else None,
+        )
+        begun = time.perf_counter()
+        predicted = train_and_predict(
+            build_classifier(plan.classifier, schema, seed=seed),
+            recipe,
+            x_test,
+            schema,
+            steps=plan.steps,
+            batch_size=plan.batch_size,
+            seed=seed,
+        )
+        cells.append(
+            Cell(
+                arm=name,
+                seed=s,
+                y_true=c_test,
+                y_pred=predicted,
+                n_train=len(c),
+                n_extra=0 if x_extra is None else len(x_extra),
+                fit_seconds=time.perf_counter() - begun,
+                gan_seconds=gan_seconds if arm.role == "treatment" else 0.0,
+            )
+        )
+    return cells, _grid(part.gan) if s == 0 else None
+
+
+def _auto_fill(c: Tensor) -> Fill:
+    counts = torch.bincount(c)
+    return 2.0 if counts.max() <= 1.5 * counts.min() else "balance"
+
+
+def _grid(gan: ConditionalGAN | None) -> bytes | None:
+    if gan is None or gan.schema_.kind != "image":
+        return None
+    png = io.BytesIO()
+    gan.sample_grid().save(png, format="PNG")
+    return png.getvalue()
