@@ -15,7 +15,7 @@ C = torch.tensor([0, 1] * 8)
 
 
 def make_state(network: str = "mlp") -> GANState:
-    config = GANConfig(network=network, width=4, z_dim=8, precision="float32")
+    config = GANConfig(network=network, width=8, z_dim=8, precision="float32")
     return new_state(config, shape=(1, 8, 8), n_classes=2, seed=0, device=torch.device("cpu"))
 
 
