@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from ganaug._checks import number
 from ganaug._random import Seed, as_seed, numpy_stream
 from ganaug.bank import SampleBank
+from ganaug.data.schema import Schema
 from ganaug.data.sources import class_names, dataset_targets
 from ganaug.errors import DataError
 from ganaug.generator import ConditionalGAN
@@ -104,22 +105,22 @@ class AugmentedDataset(Dataset[Any]):
                 f"and the target {self._real_targets[0]!r}. Give target_transform to AugmentedDataset."
             )
         self._dress = _dress(real_x, self.bank)
-        self._label_like = real_y
 
         schema = self.bank.schema
-        self._rows = [np.flatnonzero(self.bank.class_indices == k) for k in range(len(schema.labels))]
         self._added_targets = [k for k, n in added.items() for _ in range(n)]
-        added_targets = np.array(self._added_targets) if self._added_targets else schema.labels[:0]
-        self._added_classes = schema.encode_y(added_targets).numpy()
-        self._n_added = np.bincount(self._added_classes, minlength=len(schema.labels))
-        self._added_slots = np.array([slot for n in added.values() for slot in range(n)], np.int64)
-        swapped = set(self._real_targets) if swap else set()
-        self._real_classes = schema.encode_y(np.array(self._real_targets)).numpy() if swap else None
-        for key in [*added, *swapped]:
-            if not len(self._rows[schema.class_index(key)]):
+        mixed_in = [*added, *(set(self._real_targets) if swap else ())]
+        self._labels = {k: _same_kind(k, real_y) for k in mixed_in}
+        self._rows = np.argsort(self.bank.class_indices, kind="stable")  # by class, from _starts on
+        self._sizes = np.bincount(self.bank.class_indices, minlength=len(schema.labels))
+        self._starts = np.cumsum(self._sizes) - self._sizes
+        self._real_classes = _classes(schema, self._real_targets if swap else [])
+        self._added_classes = _classes(schema, self._added_targets)
+        for key, size in zip(mixed_in, self._sizes[_classes(schema, mixed_in)], strict=True):
+            if not size:
                 raise DataError(f"the bank has no sample of class {key!r}, which is to be mixed in.")
+        self._added_slots = np.array([slot for n in added.values() for slot in range(n)], np.int64)
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
-        self._plan: tuple[int, np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
+        self._planned = (-1, np.empty(0, np.int64))
 
     def set_epoch(self, epoch: int) -> None:
         """Tell the data set, and its workers, which epoch (from 0) comes next."""
@@ -128,7 +129,7 @@ class AugmentedDataset(Dataset[Any]):
     @property
     def epoch(self) -> int:
         """The current epoch, shared with worker processes."""
-        return int(self._epoch[0])
+        return int(self._epoch.item())
 
     @property
     def real_only(self) -> bool:
@@ -141,54 +142,60 @@ class AugmentedDataset(Dataset[Any]):
         return self._real_targets + ([] if self.real_only else self._added_targets)
 
     def __len__(self) -> int:
-        return len(self._real_targets) + (0 if self.real_only else len(self._added_targets))
+        return len(self._plan())
 
     def origin(self, index: int) -> str:
         """Return "real" or "synthetic" for an index in the current epoch."""
-        return "real" if self._bank_row(self._position(index)) is None else "synthetic"
+        plan = self._plan()
+        return "real" if plan[self._position(index, plan)] < 0 else "synthetic"
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        index = self._position(index)
-        row = self._bank_row(index)
-        if row is None:
+        plan = self._plan()
+        index = self._position(index, plan)
+        row = plan[index]
+        if row < 0:
             x, y = self.real[index]
         else:
             n_real = len(self._real_targets)
             y = self._real_targets[index] if index < n_real else self._added_targets[index - n_real]
-            y = _same_kind(y, self._label_like)
-            x = self._dress(self.bank.samples[row])
-        x = x if self.transform is None else self.transform(x)
-        y = y if self.target_transform is None else self.target_transform(y)
+            x, y = self._dress(self.bank.samples[row]), self._labels[y]
+        if self.transform is not None:
+            x = self.transform(x)
+        if self.target_transform is not None:
+            y = self.target_transform(y)
         if self.weight is None:
             return x, y
-        return x, y, torch.tensor(1.0 if row is None else self.weight, dtype=torch.float32)
+        return x, y, torch.tensor(1.0 if row < 0 else self.weight, dtype=torch.float32)
 
-    def _position(self, index: int) -> int:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"index must be within {len(self)} samples; got {index}.")
-        return index % len(self)
+    def _position(self, index: int, plan: np.ndarray[Any, Any]) -> int:
+        if not -len(plan) <= index < len(plan):
+            raise IndexError(f"index must be within {len(plan)} samples; got {index}.")
+        return index % len(plan)
 
-    def _bank_row(self, index: int) -> int | None:
-        """Return the row of the bank that stands at an index, or None for a real sample."""
-        slot = index - len(self._real_targets)
-        if slot >= 0:
-            # each epoch goes on where the last one stopped, so that a larger bank is used in full
-            label = self._added_classes[slot]
-            rows = self._rows[label]
-            drawn_before = self.epoch * self._n_added[label]
-            return int(rows[(self._added_slots[slot] + drawn_before) % len(rows)])
-        if not self.swap or self.real_only or self._real_classes is None:
-            return None
+    def _plan(self) -> np.ndarray[Any, Any]:
+        """Return the row of the bank at each index of the current epoch, -1 for a real sample."""
         epoch = self.epoch
-        if self._plan is None or self._plan[0] != epoch:
+        if self._planned[0] != epoch:
+            self._planned = (epoch, self._plan_epoch(epoch))
+        return self._planned[1]
+
+    def _plan_epoch(self, epoch: int) -> np.ndarray[Any, Any]:
+        real = np.full(len(self._real_targets), -1, dtype=np.int64)
+        if self.real_only:
+            return real
+        if self.swap:
             rng = numpy_stream(self.seed, "swap", epoch)
-            n = len(self._real_targets)
-            self._plan = (epoch, rng.random(n) < self.swap, rng.random(n))
-        _, swapped, uniform = self._plan
-        if not swapped[index]:
-            return None
-        rows = self._rows[self._real_classes[index]]
-        return int(rows[int(uniform[index] * len(rows))])
+            swapped, uniform = rng.random(len(real)) < self.swap, rng.random(len(real))
+            c = self._real_classes[swapped]
+            real[swapped] = self._rows[self._starts[c] + (uniform[swapped] * self._sizes[c]).astype(int)]
+        # each epoch goes on where the last one stopped, so that a larger bank is used in full
+        c = self._added_classes
+        slots = self._added_slots + epoch * np.bincount(c, minlength=len(self._sizes))[c]
+        return np.concatenate([real, self._rows[self._starts[c] + slots % self._sizes[c]]])
+
+
+def _classes(schema: Schema, labels: list[Any]) -> np.ndarray[Any, Any]:
+    return schema.encode_y(np.array(labels) if labels else schema.labels[:0]).numpy()
 
 
 def _same_kind(label: Any, like: Any) -> Any:
