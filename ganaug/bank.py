@@ -15,6 +15,7 @@ import numpy as np
 from ganaug._checks import empty_folder
 from ganaug._random import Seed
 from ganaug.data.schema import Schema
+from ganaug.data.tables import TableCodec
 from ganaug.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -186,10 +187,10 @@ class SampleBank:
         """
         folder = empty_folder(path)
         with _whole_folder(folder) as unfinished:
-            if self.schema.kind == "image":
-                self._export_images(unfinished)
+            if isinstance(self.schema.codec, TableCodec):
+                self._export_table(unfinished / "samples.csv", self.schema.codec)
             else:
-                self._export_table(unfinished / "samples.csv")
+                self._export_images(unfinished)
         return folder
 
     def __getstate__(self) -> dict[str, Any]:
@@ -215,13 +216,12 @@ class SampleBank:
                 image = Image.fromarray(images[row].squeeze(-1) if images.shape[-1] == 1 else images[row])
                 image.save(folder / folder_name / f"{number:05d}.png")
 
-    def _export_table(self, file: Path) -> None:
+    def _export_table(self, file: Path, codec: TableCodec) -> None:
         import pandas as pd
 
-        codec = self.schema.codec
-        columns = getattr(codec, "columns", None) or [f"x{i}" for i in range(codec.shape[0])]
+        columns = codec.columns or [f"x{i}" for i in range(codec.shape[0])]
         frame = pd.DataFrame(self.samples, columns=pd.Index(columns))
-        frame = frame.astype(dict(zip(columns, codec.dtypes, strict=True)))  # type: ignore[union-attr]
+        frame = frame.astype(dict(zip(columns, codec.dtypes, strict=True)))
         target = "target"
         while target in columns:
             target += "_"

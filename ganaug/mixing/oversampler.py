@@ -1,6 +1,6 @@
 """GANOverSampler: imbalanced-learn's over-sampling contract, with a conditional GAN behind it."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from imblearn.over_sampling.base import BaseOverSampler
@@ -64,7 +64,7 @@ class GANOverSampler(BaseOverSampler):
     array([24, 24])
     """
 
-    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's name and form
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseOverSampler._parameter_constraints,
         "preset": [str],
         "config": [GANConfig, None],

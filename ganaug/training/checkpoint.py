@@ -41,7 +41,8 @@ def load_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], di
     try:
         with safe_open(path, framework="pt", device=device) as file:
             about = json.loads((file.metadata() or {})["ganaug"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} is not a file that ganaug saved, or is damaged: {error}.") from error
     if about.get("format") != FORMAT:
