@@ -222,7 +222,7 @@ class SampleBank:
         columns = codec.columns or [f"x{i}" for i in range(codec.shape[0])]
         frame = pd.DataFrame(self.samples, columns=pd.Index(columns))
         frame = frame.astype(dict(zip(columns, codec.dtypes, strict=True)))
-        target = "target"
+        target = self.schema.y_name or "target"
         while target in columns:
             target += "_"
         frame[target] = self.schema.labels[self.class_indices]

@@ -81,7 +81,11 @@ def fit(
             losses = f"D {stats['loss/D']:.2f}  G {stats['loss/G']:.2f}"
             advance(int(stats["images_seen"]), losses)
 
-        gan.fit(source.X, source.y, names=source.class_names, out=out, resume=resume, on_log=on_log)
+        try:
+            gan.fit(source.X, source.y, names=source.class_names, out=out, resume=resume, on_log=on_log)
+        except KeyboardInterrupt:
+            typer.echo(f"interrupted; go on with: ganaug fit {data} --out {out} --resume", err=True)
+            raise typer.Exit(EXIT_INTERRUPTED) from None
     classes = dict(zip(gan.schema_.names, _class_sizes(source.y), strict=True))
     done = {"run": str(out), "classes": classes, **gan.history_[-1]}
     if as_json:
@@ -134,9 +138,13 @@ def compare(
         typer.Option(min=2, help="Train on so many samples per class only (digits: 10 if not given)."),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of a torch classifier.")] = 400,
-    preset: Preset = "default",
+    preset: Annotated[
+        str | None, typer.Option(help="quick, default or best; digits: 60,000 images if not given.")
+    ] = None,
     train_images: TrainImages = None,
-    jobs: Annotated[int | None, typer.Option(help="Seeds at a time; one per processor if not given.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Seeds at a time; all processors if not given.")
+    ] = None,
     track: Annotated[bool, typer.Option(help="Record the comparison in MLflow.")] = True,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -146,13 +154,12 @@ def compare(
     from ganaug.config import resolve_config
     from ganaug.data.sources import open_data
     from ganaug.experiment.paired import compare as run_comparison
+    from ganaug.experiment.tracking import MLflowTracker
 
     source = open_data(data, target=target)
-    if preset == "default" and train_images is None and source.name == "digits":
+    if preset is None and train_images is None and data == "digits":
         train_images = DIGITS_TRAIN_IMAGES
-    config = resolve_config(preset, None, train_images)
-    if track:
-        _name_experiment()
+    config = resolve_config(preset or "default", None, train_images)
     with _progress("comparing", seeds, "seeds") as advance:
         result = run_comparison(
             source.X,
@@ -165,7 +172,7 @@ def compare(
             test=source.test,
             steps=steps,
             names=source.class_names,
-            tracking="mlflow" if track else None,
+            tracking=MLflowTracker("ganaug") if track else None,
             n_jobs=jobs or min(seeds, os.cpu_count() or 1),
             on_seed=lambda done, _: advance(done, ""),
             config=config,
@@ -194,14 +201,11 @@ def main() -> None:
         _fail(error, EXIT_DIVERGED)
     except DataError as error:
         _fail(error, EXIT_DATA)
-    except GanaugError as error:
+    except (GanaugError, OSError) as error:
         _fail(error, EXIT_ERROR)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; `ganaug fit` goes on with --resume", err=True)
-        sys.exit(EXIT_INTERRUPTED)
 
 
-def _fail(error: GanaugError, code: int) -> None:
+def _fail(error: Exception, code: int) -> None:
     typer.echo(f"error: {error}", err=True)
     sys.exit(code)
 
@@ -246,13 +250,6 @@ def _print_table(result: "Comparison") -> None:
     console = Console()
     console = console if console.is_terminal else Console(width=140)
     console.print(table)
-
-
-def _name_experiment() -> None:
-    import mlflow
-
-    if not {"MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"} & set(os.environ):
-        mlflow.set_experiment("ganaug")
 
 
 def _ui_command() -> str:

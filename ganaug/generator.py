@@ -14,7 +14,7 @@ from ganaug._checks import empty_folder, listed, number
 from ganaug._random import Seed, as_seed, derive, torch_stream
 from ganaug.config import GANConfig, resolve_config
 from ganaug.data.schema import Schema
-from ganaug.data.sources import dataset_arrays
+from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError, TrainingDivergedError
 from ganaug.training.loop import check_names, train
 from ganaug.training.run import RunFolder, data_digest
@@ -135,7 +135,7 @@ class ConditionalGAN(BaseEstimator):
         TrainingDivergedError
             If a loss stops being finite.
         """
-        if y is None and not hasattr(X, "dtype") and not hasattr(X, "dtypes") and hasattr(X, "__getitem__"):
+        if y is None and is_dataset(X):
             X, y, found = dataset_arrays(X)
             names = names if names is not None else found
         config = resolve_config(self.preset, self.config, self.train_images)

@@ -98,8 +98,8 @@ def test_a_table_comes_back_as_a_table(tmp_path):
     assert invoke("fit", data, "--target", "kind", "--out", tmp_path / "run", *BUDGET).exit_code == 0
     assert invoke("generate", tmp_path / "run", "--per-class", 4, "--out", tmp_path / "new").exit_code == 0
     frame = pd.read_csv(tmp_path / "new" / "samples.csv")
-    assert list(frame.columns) == [*"abcdef", "target"]
-    assert frame["target"].tolist() == ["low"] * 4 + ["mid"] * 4 + ["top"] * 4
+    assert list(frame.columns) == [*"abcdef", "kind"]
+    assert frame["kind"].tolist() == ["low"] * 4 + ["mid"] * 4 + ["top"] * 4
 
 
 def test_digits_need_no_file(tmp_path):

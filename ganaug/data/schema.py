@@ -92,16 +92,14 @@ class Schema:
 
     def class_index(self, key: Any) -> int:
         """Return the index of a class given by its label, the text of it, or its name."""
-        for candidates in (
-            self.labels.tolist(),
-            [str(v) for v in self.labels.tolist()],
-            self.names,
-        ):
-            matches = [i for i, v in enumerate(candidates) if type(v) is type(key) and v == key]
+        key = key.item() if isinstance(key, np.generic) else key
+        labels = self.labels.tolist()
+        number = isinstance(key, (int, float)) and not isinstance(key, bool)
+        same = {int, float} if number else {type(key)}
+        for candidates in (labels, self.names, [str(v) for v in labels]):
+            matches = [i for i, v in enumerate(candidates) if type(v) in same and v == key]
             if matches:
                 return matches[0]
-        if isinstance(key, np.generic):
-            return self.class_index(key.item())
         known = [*map(str, self.labels.tolist()), *self.names]
         raise KeyError(f"no class {key!r}; the classes are {listed(self.labels)}.{did_you_mean(key, known)}")
 
@@ -169,6 +167,8 @@ def _labels(y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
             f"y must have a label per sample; {int((~np.isfinite(y)).sum())} labels are missing. "
             "Drop those samples."
         )
+    if y.dtype.kind not in "biufOU":
+        raise DataError(f"labels must be numbers, booleans or text; got dtype {y.dtype}.")
     if y.dtype.kind == "O":
         import pandas as pd
 

@@ -26,7 +26,7 @@ class Source:
 
     name: str
     X: Any
-    y: np.ndarray[Any, Any]
+    y: Any
     class_names: tuple[str, ...] | None = None
     test: tuple[Any, np.ndarray[Any, Any]] | None = None  # where the file has a test part
     labelled_per_class: int | None = None  # where a comparison should use a small part only
@@ -79,6 +79,15 @@ def open_data(data: str | Path, *, target: str = "target") -> Source:
     raise DataError(f"{path} must be an image folder, an .npz or a .csv; got {path.suffix!r}.")
 
 
+def is_dataset(X: Any) -> bool:
+    """Return whether X is a map-style torch data set, rather than an array or a list."""
+    return (
+        hasattr(X, "__getitem__")
+        and hasattr(X, "__len__")
+        and not (hasattr(X, "dtype") or hasattr(X, "dtypes") or isinstance(X, (list, tuple, str)))
+    )
+
+
 def dataset_targets(dataset: Any) -> list[Any]:
     """Return the label of each item of a map-style torch data set, without loading items if it can."""
     targets = getattr(dataset, "targets", None)
@@ -113,7 +122,11 @@ def dataset_arrays(dataset: Any) -> tuple[Any, np.ndarray[Any, Any], Sequence[st
         import torch
 
         X = torch.from_numpy(X)
-    y = np.array([t.item() if isinstance(t, (Tensor, np.generic)) else t for _, t in items])
+    labels = [t.item() if isinstance(t, (Tensor, np.generic)) else t for _, t in items]
+    kinds = sorted({type(label).__name__ for label in labels})
+    if len(kinds) > 1:
+        raise DataError(f"labels must be of one type; got {listed(kinds)}.")
+    y = np.array(labels)
     return X, y, class_names(dataset)
 
 
@@ -218,4 +231,4 @@ def _csv(path: Path, target: str) -> Source:
             f"Name the label column with --target.{did_you_mean(target, frame.columns)}"
         )
     y = frame.pop(target)
-    return Source(path.stem, frame, y.to_numpy())
+    return Source(path.stem, frame, y)

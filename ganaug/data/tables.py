@@ -70,6 +70,9 @@ class TableCodec:
 
     def encode(self, X: Any) -> Tensor:
         """Return (n, n_features) in [-1, 1], float64."""
+        names = tuple(X.columns) if hasattr(X, "columns") else self.columns
+        if self.columns is not None and names != self.columns:
+            raise DataError(f"columns must be {listed(self.columns)} as in fit; got {listed(names or ())}.")
         values = _values(X)
         if values.shape[1:] != self.shape:
             raise DataError(f"X must have {self.shape[0]} columns as in fit; got {values.shape[1]}.")

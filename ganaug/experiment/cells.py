@@ -1,13 +1,15 @@
 """One seed of a comparison: one split, one generator, and the classifier once per arm."""
 
+import hashlib
 import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 
 from ganaug._random import derive
 from ganaug.config import GANConfig
@@ -53,8 +55,8 @@ def _run_arms(
     seed = derive(plan.random_state, "seed", s)
     schema = replace(Schema.fit(X, y), names=tuple(plan.names or ()))
     x, c = schema.encode_X(X), schema.encode_y(y)
-    x_test, c_test = schema.encode_X(X_test), schema.encode_y(y_test).numpy()
-    added = fill_counts(y, _auto_fill(c) if plan.fill == "auto" else plan.fill)
+    c_test = schema.encode_y(y_test).numpy()
+    added = fill_of(y, plan.fill)
     extra_c = torch.tensor(
         sorted(schema.class_index(k) for k, n in added.items() for _ in range(n)), dtype=torch.int64
     )
@@ -68,8 +70,9 @@ def _run_arms(
             config=plan.config, device=plan.device, random_state=derive(seed, "gan")
         ),
     )
-    cells, gan_seconds = [], 0.0
+    cells, gan_seconds, start = [], 0.0, ""
     for name, arm in plan.arms.items():
+        part.x = x.clone()  # an arm may write to what it is given
         had_gan, begun = part.gan is not None, time.perf_counter()
         x_extra = None if arm.extra is None else arm.extra(part)
         if part.gan is not None and not had_gan:
@@ -80,6 +83,7 @@ def _run_arms(
                 f"{tuple(x_extra.shape)}."
             )
         recipe = Recipe(
+            X=X,
             x=x,
             c=c,
             x_extra=x_extra,
@@ -88,10 +92,18 @@ def _run_arms(
             transform=classic_transform(x, seed=seed, compose=plan.classic) if arm.classic else None,
         )
         begun = time.perf_counter()
+        model = build_classifier(plan.classifier, schema, seed=seed)
+        start = start or _weights_digest(model)
+        if _weights_digest(model) != start:
+            raise ConfigError(
+                "classifier must build modules with weights of the same seed for every arm; arm "
+                f"{name!r} started from other weights. Draw them from torch's global generator, and build "
+                "a new module at each call."
+            )
         predicted = train_and_predict(
-            build_classifier(plan.classifier, schema, seed=seed),
+            model,
             recipe,
-            x_test,
+            X_test,
             schema,
             steps=plan.steps,
             batch_size=plan.batch_size,
@@ -112,9 +124,22 @@ def _run_arms(
     return cells, _grid(part.gan) if s == 0 else None
 
 
-def _auto_fill(c: Tensor) -> Fill:
-    counts = torch.bincount(c)
-    return 2.0 if counts.max() <= 1.5 * counts.min() else "balance"
+def _weights_digest(model: Any) -> str:
+    """Return a fingerprint of a module's weights; an estimator has none before its fit."""
+    if not isinstance(model, nn.Module):
+        return "estimator"
+    content = hashlib.sha256()
+    for value in model.state_dict().values():
+        content.update(value.numpy().tobytes())
+    return content.hexdigest()
+
+
+def fill_of(y: np.ndarray[Any, Any], fill: Fill) -> dict[Any, int]:
+    """Return the samples that the arms of a seed add per class, for its training labels."""
+    if fill == "auto":
+        counts = np.unique(y, return_counts=True)[1]
+        fill = 2.0 if counts.max() <= 1.5 * counts.min() else "balance"
+    return fill_counts(y, fill)
 
 
 def _grid(gan: ConditionalGAN | None) -> bytes | None:

@@ -8,11 +8,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
 from torch import Tensor, nn
 
 from ganaug._checks import known_name
 from ganaug._random import derive, numpy_stream
-from ganaug.data.schema import Schema
+from ganaug.data.schema import Schema, stack
 from ganaug.errors import ConfigError
 from ganaug.experiment.classic import BatchTransform
 
@@ -25,7 +27,8 @@ LEARNING_RATE = 2e-3
 class Recipe:
     """What an arm feeds the classifier."""
 
-    x: Tensor  # (n, *shape) real samples
+    X: Any  # (n, ...) real samples as the caller has them
+    x: Tensor  # (n, *shape) the same, encoded
     c: Tensor
     x_extra: Tensor | None  # (n_extra, *shape), or None for an arm that adds nothing
     extra_c: Tensor  # (n_extra,), also where nothing is added: it paces the order of real samples
@@ -136,34 +139,34 @@ def order(n_real: int, n_extra: int, *, extras: bool, seed: int) -> Iterator[int
 
 
 def train_and_predict(
-    model: Any,
-    recipe: Recipe,
-    X_test: Tensor,
-    schema: Schema,
-    *,
-    steps: int,
-    batch_size: int,
-    seed: int,
+    model: Any, recipe: Recipe, X_test: Any, schema: Schema, *, steps: int, batch_size: int, seed: int
 ) -> np.ndarray[Any, Any]:
-    """Train the classifier on the recipe and return class indices for the encoded test samples."""
+    """Train the classifier on the recipe and return class indices for the test samples.
+
+    A torch module sees encoded samples; an estimator sees the caller's own rows, and added ones decoded.
+    """
     if isinstance(model, nn.Module):
         _train_module(model, recipe, steps=steps, batch_size=batch_size, seed=seed)
-        return _predict_module(model, X_test)
-    x, c = recipe.x, recipe.c
-    if recipe.x_extra is not None:
+        return _predict_module(model, schema.encode_X(X_test))
+    X, c = _rows(recipe.X, schema), recipe.c
+    if recipe.x_extra is not None and len(recipe.x_extra):
         x_extra = recipe.x_extra if recipe.transform is None else recipe.transform(recipe.x_extra)
-        x, c = torch.cat([x, x_extra]), torch.cat([c, recipe.extra_c])
-    y = schema.labels[c.numpy()]
-    weight = {}
-    if recipe.class_weights:
-        if not _takes_sample_weight(model):
-            raise ConfigError(
-                f"the arm with class weights needs a classifier whose fit takes sample_weight; "
-                f"{type(model).__name__} takes none. Leave that arm out of `arms`."
-            )
-        weight = {"sample_weight": _balanced_weights(c)[c].numpy()}
-    model.fit(_rows(schema, x), y, **weight)
-    return schema.encode_y(model.predict(_rows(schema, X_test))).numpy()
+        X = stack(X, _rows(schema.codec.decode(x_extra), schema))
+        c = torch.cat([c, recipe.extra_c])
+    fit_params = {}
+    if recipe.class_weights and (name := weight_parameter(model)):
+        fit_params[name] = _balanced_weights(c)[c].numpy()
+    model.fit(X, schema.labels[c.numpy()], **fit_params)
+    return schema.encode_y(model.predict(_rows(X_test, schema))).numpy()
+
+
+def weight_parameter(model: Any) -> str | None:
+    """Return the name under which an estimator's fit takes sample weights, or None."""
+    if isinstance(model, Pipeline):
+        name, last = model.steps[-1]
+        inner = weight_parameter(last)
+        return None if inner is None else f"{name}__{inner}"
+    return "sample_weight" if has_fit_parameter(model, "sample_weight") else None
 
 
 def _train_module(model: nn.Module, recipe: Recipe, *, steps: int, batch_size: int, seed: int) -> None:
@@ -198,13 +201,6 @@ def _balanced_weights(c: Tensor) -> Tensor:
     return len(c) / (len(counts) * counts.clamp(min=1))
 
 
-def _takes_sample_weight(model: Any) -> bool:
-    from sklearn.utils.validation import has_fit_parameter
-
-    return bool(has_fit_parameter(model, "sample_weight"))
-
-
-def _rows(schema: Schema, x: Tensor) -> Any:
-    """Return encoded samples as scikit-learn takes them: the caller's rows, images flattened."""
-    X = schema.codec.decode(x)
+def _rows(X: Any, schema: Schema) -> Any:
+    """Return samples as an estimator takes them, images flattened."""
     return X.reshape(len(X), -1) if schema.kind == "image" else X

@@ -27,7 +27,7 @@ def _balanced_accuracy(y: Any, predicted: Any) -> float:
 
 
 def _macro_f1(y: Any, predicted: Any) -> float:
-    return float(f1_score(y, predicted, average="macro", zero_division=0))
+    return float(f1_score(y, predicted, labels=np.unique(y), average="macro", zero_division=0))
 
 
 METRICS = {
@@ -54,6 +54,14 @@ class Cell:
     def score(self, metric: str) -> float:
         """Return a metric of METRICS."""
         return float(METRICS[metric](self.y_true, self.y_pred))
+
+    def recalls(self, n_classes: int) -> np.ndarray[Any, Any]:
+        """Return the recall of each class (n_classes,), NaN where the test part has none of it."""
+        labels = range(n_classes)
+        found: np.ndarray[Any, Any] = recall_score(
+            self.y_true, self.y_pred, labels=labels, average=None, zero_division=np.nan
+        )
+        return found
 
 
 @dataclass(frozen=True)
@@ -97,12 +105,20 @@ class Comparison:
 
     def gain_over(self, arm: str, control: str) -> Gain:
         """Return the gain of one arm over one other, in points."""
-        return corrected_gain(100 * (self.scores(arm) - self.scores(control)), overlap=self.overlap)
+        differences = 100 * (self.scores(arm) - self.scores(control))
+        return corrected_gain(differences, overlap=self.overlap, resolution=self._resolution)
 
     def gain_over_best(self, arm: str) -> Gain:
         """Return the gain of one treatment over the best control, in points."""
         controls = {name: 100 * scores for name, scores in self._controls.items()}
-        return gain_over_best_control(100 * self.scores(arm), controls, overlap=self.overlap)
+        return gain_over_best_control(
+            100 * self.scores(arm), controls, overlap=self.overlap, resolution=self._resolution
+        )
+
+    @cached_property
+    def _resolution(self) -> float:
+        """One test sample, in points."""
+        return 100 / min(len(c.y_true) for c in self.cells)
 
     @property
     def best_control(self) -> str:
@@ -160,19 +176,12 @@ class Comparison:
 
     @cached_property
     def per_class(self) -> "pd.DataFrame":
-        """Mean recall in percent, a row per class and a column per arm."""
+        """Mean recall in percent, a row per class and a column per arm; NaN for a class never tested."""
         import pandas as pd
 
-        labels = np.arange(len(self.class_names))
+        n_classes = len(self.class_names)
         recalls = {
-            arm: np.mean(
-                [
-                    recall_score(c.y_true, c.y_pred, labels=labels, average=None, zero_division=0)
-                    for c in self.cells
-                    if c.arm == arm
-                ],
-                axis=0,
-            )
+            arm: pd.DataFrame([c.recalls(n_classes) for c in self.cells if c.arm == arm]).mean().to_numpy()
             for arm in self.roles
         }
         return pd.DataFrame(recalls, index=pd.Index(self.class_names, name="class")) * 100
@@ -208,7 +217,10 @@ class Comparison:
             "settings": self.settings,
             "wall_seconds": round(self.wall_seconds, 1),
             "table": self.table.reset_index().to_dict(orient="records"),
-            "per_class": self.per_class.reset_index().to_dict(orient="records"),
+            "per_class": [
+                {k: None if v != v else v for k, v in row.items()}  # NaN is no JSON
+                for row in self.per_class.reset_index().to_dict(orient="records")
+            ],
             "cells": cells,
         }
 

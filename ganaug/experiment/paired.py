@@ -1,6 +1,5 @@
 """compare: the same classifier under every arm, paired by seed, with nothing fitted outside training."""
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -13,18 +12,19 @@ from ganaug._checks import known_name, number
 from ganaug._random import Seed, as_seed
 from ganaug.config import GANConfig, resolve_config
 from ganaug.data.schema import Schema, take
-from ganaug.data.sources import dataset_arrays
-from ganaug.errors import ConfigError, DataError
-from ganaug.experiment.arms import ARMS, Arm
-from ganaug.experiment.cells import Plan, run_seed
+from ganaug.data.sources import dataset_arrays, is_dataset
+from ganaug.errors import ConfigError
+from ganaug.experiment.arms import Arm
+from ganaug.experiment.cells import Plan, fill_of, run_seed
 from ganaug.experiment.classifiers import (
-    build_classifier,
     default_classifier,
 )
 from ganaug.experiment.comparison import METRICS, Cell, Comparison
+from ganaug.experiment.inputs import as_rows, check_classifier, check_parts, given_test_set, resolve_arms
 from ganaug.experiment.splits import Labelled, make_splits
 from ganaug.experiment.tracking import Tracker, resolve_tracker
 from ganaug.mixing.fill import Fill
+from ganaug.training.run import data_digest
 
 __all__ = ["compare"]
 
@@ -40,7 +40,7 @@ def compare(
     metric: str = "balanced_accuracy",
     fill: Fill = "auto",
     labelled_per_class: Labelled = None,
-    test: tuple[Any, Any] | None = None,
+    test: Any = None,
     test_size: float = 0.25,
     steps: int = 400,
     batch_size: int = 64,
@@ -73,7 +73,8 @@ def compare(
         builds a torch module from (n, *shape) in [-1, 1], channels first, to logits (n, n_classes).
         None is "cnn" for images and "mlp" for tables.
     arms : sequence of str, dict of {name: Arm} or None, default=None
-        Names in `ARMS`, or own arms by name; None is all of `ARMS`.
+        Names in `ARMS`, or own arms by name, with a twin among the controls for each treatment. None is
+        all of `ARMS`, less class weights for an estimator that takes no weights.
     primary : str or None, default=None
         The treatment that the verdict is about; None is the last treatment of `arms`.
     seeds : int, default=5
@@ -85,7 +86,7 @@ def compare(
         and doubles all of them where they are within 1.5 times of each other already.
     labelled_per_class : int, dict of {class: int} or None, default=None
         Train on so few only, with samples of their own for each seed. None trains on all of a split.
-    test : tuple of (X_test, y_test) or None, default=None
+    test : tuple of (X_test, y_test), data set or None, default=None
         A given test set; None tests on samples left out.
     test_size : float, default=0.25
         Share of the samples to test on, where neither of the two above is given.
@@ -131,25 +132,35 @@ def compare(
     ['role', 'balanced_accuracy']
     """
     started = time.perf_counter()
-    if y is None and not hasattr(X, "dtype") and not hasattr(X, "dtypes") and hasattr(X, "__getitem__"):
+    if y is None and is_dataset(X):
         X, y, found = dataset_arrays(X)
         names = names if names is not None else found
     schema = Schema.fit(X, y, names=names)
-    X, y = _as_rows(X), np.asarray(y)
-    chosen, primary = _resolve_arms(arms, primary)
+    X, y = as_rows(X), np.asarray(y)
+    chosen, primary = resolve_arms(arms, primary)
     known_name("metric", metric, METRICS)
     number("steps", steps, low=1, integer=True)
     number("batch_size", batch_size, low=1, integer=True)
+    if n_jobs == 0:
+        raise ConfigError("n_jobs must be a number of seeds, -1 for one per processor, or None; got 0.")
     tracker = resolve_tracker(tracking)
     seed = as_seed(random_state)
+    given_test = () if test is None else given_test_set(test, schema)
+    chosen = check_classifier(classifier, schema, chosen, named=arms is not None, seed=seed)
     splits = make_splits(
         y,
         seeds=seeds,
         labelled_per_class=labelled_per_class,
         test_size=test_size,
-        n_given_test=None if test is None else len(test[1]),
+        n_given_test=len(given_test[1]) if given_test else None,
         seed=seed,
     )
+    check_parts(y, splits)
+    if not fill_of(y[splits.train[0]], fill):
+        raise ConfigError(
+            f"fill must add samples, else there is nothing to compare; got {fill!r} for classes that are "
+            "balanced already. A number lifts all of them, e.g. fill=2."
+        )
     plan = Plan(
         classifier=classifier,
         arms=chosen,
@@ -162,13 +173,6 @@ def compare(
         names=schema.names,
         random_state=seed,
     )
-    build_classifier(classifier, schema, seed=seed)  # a wrong classifier is found before any training
-    given_test: tuple[Any, ...] = ()
-    if test is not None:
-        given_test = (_as_rows(test[0]), np.asarray(test[1]))
-        n_x, n_y = len(schema.encode_X(given_test[0])), len(schema.encode_y(given_test[1]))
-        if n_x != n_y:
-            raise DataError(f"test must have one label for each of its {n_x} samples; got {n_y}.")
 
     def part(s: int) -> tuple[Any, Any, Any, Any]:
         X_train, y_train = take(X, splits.train[s]), y[splits.train[s]]
@@ -188,7 +192,7 @@ def compare(
         "labelled_per_class": str(labelled_per_class),
         "splits": splits.note,
         "gan": plan.config.to_dict(),
-        "data_digest": _digest(X, y),
+        "data_digest": data_digest(schema.encode_X(X), schema.encode_y(y)),
         "versions": {n: version(n) for n in ("ganaug", "torch", "scikit-learn", "numpy")},
     }
 
@@ -219,32 +223,5 @@ def compare(
     return result
 
 
-def _resolve_arms(
-    arms: Sequence[str] | Mapping[str, Arm] | None, primary: str | None
-) -> tuple[dict[str, Arm], str]:
-    if isinstance(arms, Mapping):
-        chosen = dict(arms)
-    else:
-        chosen = {known_name("arms", name, ARMS): ARMS[name] for name in (arms or ARMS)}
-    for name, arm in chosen.items():
-        if not isinstance(arm, Arm):
-            raise ConfigError(f"arm {name!r} must be an Arm; got {type(arm).__name__}.")
-    treatments = [name for name, arm in chosen.items() if arm.role == "treatment"]
-    if not treatments or len(treatments) == len(chosen):
-        raise ConfigError(f"arms must hold at least one control and one treatment; got {list(chosen)}.")
-    return chosen, known_name("primary", primary or treatments[-1], treatments)
-
-
-def _as_rows(X: Any) -> Any:
-    """Return a DataFrame as it is, anything else as an array."""
-    return X if hasattr(X, "iloc") else np.asarray(X)
-
-
 def _describe(thing: Any) -> str:
     return thing if isinstance(thing, str) else getattr(thing, "__qualname__", repr(thing))
-
-
-def _digest(X: Any, y: Any) -> str:
-    content = hashlib.sha256(np.ascontiguousarray(np.asarray(X)).tobytes())
-    content.update(str(np.asarray(y).tolist()).encode())
-    return content.hexdigest()[:16]

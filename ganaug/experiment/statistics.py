@@ -27,7 +27,9 @@ class Gain:
         return "hurts" if self.high < 0 else "no evidence"
 
 
-def corrected_gain(differences: Any, *, overlap: float = 0.0, level: float = 0.95) -> Gain:
+def corrected_gain(
+    differences: Any, *, overlap: float = 0.0, level: float = 0.95, resolution: float = 0.0
+) -> Gain:
     """Return the mean of paired differences with a corrected t interval (Nadeau and Bengio, 2003).
 
     Parameters
@@ -39,6 +41,9 @@ def corrected_gain(differences: Any, *, overlap: float = 0.0, level: float = 0.9
         0 where they share none, which gives the ordinary paired t interval.
     level : float, default=0.95
         Coverage.
+    resolution : float, default=0.0
+        Step of the scores. Differences that agree are known only to such a step, so that their
+        variance is taken to be at least that of rounding to it.
 
     Returns
     -------
@@ -53,7 +58,8 @@ def corrected_gain(differences: Any, *, overlap: float = 0.0, level: float = 0.9
     values = np.asarray(differences, dtype=float)
     n = len(values)
     mean = float(values.mean())
-    error = float(np.sqrt((1 / n + overlap) * values.var(ddof=1)))
+    variance = max(values.var(ddof=1), resolution**2 / 12 if values.any() else 0.0)
+    error = float(np.sqrt((1 / n + overlap) * variance))
     if error == 0:
         return Gain(mean, mean, mean, 1.0 if mean == 0 else 0.0)
     half = error * float(stats.t.ppf((1 + level) / 2, n - 1))
@@ -95,7 +101,9 @@ def against_best_control(
     return np.asarray(treatment, dtype=float) - scores[best, seeds], [names[i] for i in best]
 
 
-def gain_over_best_control(treatment: Any, controls: Mapping[str, Any], *, overlap: float = 0.0) -> Gain:
+def gain_over_best_control(
+    treatment: Any, controls: Mapping[str, Any], *, overlap: float = 0.0, resolution: float = 0.0
+) -> Gain:
     """Return the gain over the best of several controls, with an interval that allows for the choice.
 
     The mean is that of the differences to the control chosen on the other seeds. These choices overlap,
@@ -109,7 +117,7 @@ def gain_over_best_control(treatment: Any, controls: Mapping[str, Any], *, overl
         Scores of the treatment.
     controls : dict of {name: array of shape (n_seeds,)}
         Scores of every control.
-    overlap : float, default=0.0
+    overlap, resolution : float, default=0.0
         As in `corrected_gain`.
 
     Returns
@@ -122,11 +130,12 @@ def gain_over_best_control(treatment: Any, controls: Mapping[str, Any], *, overl
     >>> round(gain.mean, 2), round(gain.low, 2), round(gain.high, 2), gain.verdict
     (4.5, 1.46, 5.74, 'helps')
     """
-    crossed = corrected_gain(against_best_control(treatment, controls)[0], overlap=overlap)
+    known: dict[str, float] = {"overlap": overlap, "resolution": resolution}
+    crossed = corrected_gain(against_best_control(treatment, controls)[0], **known)
     differences = [np.asarray(treatment, dtype=float) - np.asarray(c, dtype=float) for c in controls.values()]
-    single = [corrected_gain(d, overlap=overlap) for d in differences]
+    single = [corrected_gain(d, **known) for d in differences]
     n = len(single)
-    joint = [corrected_gain(d, overlap=overlap, level=1 - 0.05 / n) for d in differences]
+    joint = [corrected_gain(d, level=1 - 0.05 / n, **known) for d in differences]
     p_helps = max(_tail(g) for g in (crossed, *single))
     p_hurts = max(1 - _tail(crossed), n * min(1 - _tail(g) for g in single))
     return Gain(

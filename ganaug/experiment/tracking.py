@@ -1,12 +1,11 @@
 """Where a comparison is recorded: nowhere, or in MLflow as a parent run with a child per arm and seed."""
 
 import logging
+import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
-
-from sklearn.metrics import recall_score
 
 from ganaug._checks import known_name
 from ganaug.errors import ConfigError
@@ -60,17 +59,37 @@ class MLflowTracker:
 
     The tracking URI and experiment are MLflow's own: set by the caller or the environment, else a
     local SQLite store. Only the calling process writes.
+
+    Parameters
+    ----------
+    experiment : str or None, default=None
+        Experiment for a comparison that is below no active run, where the environment names none; None is
+        MLflow's current one.
     """
+
+    def __init__(self, experiment: str | None = None):
+        self.experiment = experiment
 
     def comparison(
         self, settings: dict[str, Any], *, primary: str, metric: str, names: Sequence[str]
     ) -> AbstractContextManager[Record]:
         """Return a context that opens the run of the comparison, and ends it."""
-        return _MLflowRecord(settings, primary=primary, metric=metric, names=names)
+        return _MLflowRecord(
+            settings, primary=primary, metric=metric, names=names, experiment=self.experiment
+        )
 
 
 class _MLflowRecord:
-    def __init__(self, settings: dict[str, Any], *, primary: str, metric: str, names: Sequence[str]):
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        *,
+        primary: str,
+        metric: str,
+        names: Sequence[str],
+        experiment: str | None,
+    ):
+        self.experiment = experiment
         self.settings, self.primary, self.metric, self.names = settings, primary, metric, names
 
     def __enter__(self) -> "Record":
@@ -79,6 +98,9 @@ class _MLflowRecord:
 
         self.mlflow = mlflow
         self.client = mlflow.MlflowClient()
+        named = {"MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"} & set(os.environ)
+        if self.experiment is not None and mlflow.active_run() is None and not named:
+            mlflow.set_experiment(self.experiment)
         run = mlflow.start_run(run_name="ganaug compare", nested=mlflow.active_run() is not None)
         self.run_id, self.experiment_id = run.info.run_id, run.info.experiment_id
         params = {**_flat(self.settings), "primary": self.primary, "metric": self.metric}
@@ -95,18 +117,10 @@ class _MLflowRecord:
                 run_name=f"{cell.arm}/seed={cell.seed}",
                 tags={"mlflow.parentRunId": self.run_id},
             )
-            recalls = recall_score(
-                cell.y_true,
-                cell.y_pred,
-                labels=range(len(self.names)),
-                average=None,
-                zero_division=0,
-            )
+            recalls = zip(_keys(self.names), cell.recalls(len(self.names)), strict=True)
             values = {
                 **{name: cell.score(name) for name in ("balanced_accuracy", "accuracy", "macro_f1")},
-                **{
-                    f"recall/class_{key}": float(r) for key, r in zip(_keys(self.names), recalls, strict=True)
-                },
+                **{f"recall/class_{key}": float(r) for key, r in recalls if r == r},
                 "fit_seconds": cell.fit_seconds,
                 "gan_seconds": cell.gan_seconds,
             }
@@ -122,7 +136,7 @@ class _MLflowRecord:
                 "ganaug.arm": cell.arm,
                 "ganaug.seed": cell.seed,
                 "ganaug.pair_id": f"{self.run_id}/{cell.seed}",
-                "ganaug.dataset_digest": self.settings["data_digest"],
+                "ganaug.data_digest": self.settings["data_digest"],
             }
             metrics = [Metric(k, v, now, 0) for k, v in values.items()]
             for start in range(0, len(metrics), 1000):

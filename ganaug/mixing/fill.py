@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 from imblearn.utils import check_sampling_strategy
 
-from ganaug._checks import listed
+from ganaug._checks import known_name, listed
 from ganaug.errors import ConfigError
+
+STRATEGIES = ("auto", "minority", "not minority", "not majority", "all")
+"""Words of imbalanced-learn's `sampling_strategy` for over-sampling."""
 
 Fill = str | float | Mapping[Any, int] | Callable[[Any], Mapping[Any, int]]
 
@@ -43,6 +46,8 @@ def fill_counts(y: Any, fill: Fill) -> dict[Any, int]:
     >>> fill_counts([0, 0, 0, 1], {1: 4})
     {1: 3}
     """
+    if isinstance(fill, str):
+        known_name("fill", fill, ["balance", *STRATEGIES])
     y = np.asarray(y)
     labels, counts = np.unique(y, return_counts=True)
     if isinstance(fill, (int, float)) and not isinstance(fill, bool) and fill >= 1:

@@ -11,6 +11,7 @@ from ganaug.config import GANConfig
 from ganaug.data.schema import Schema
 from ganaug.errors import CheckpointError, ConfigError
 from ganaug.training.checkpoint import load_tensors, save_tensors
+from ganaug.training.run import CHECKPOINT
 from ganaug.training.state import build_networks, load_weights
 
 GENERATOR = "generator.safetensors"
@@ -41,6 +42,10 @@ def save_generator(path: Path, saved: SavedGenerator) -> None:
 
 def load_generator(path: Path, *, network: Any = None) -> SavedGenerator:
     """Return the generator of a file; `network` rebuilds one that was the caller's own."""
+    if not path.exists() and (path.parent / CHECKPOINT).exists():
+        raise CheckpointError(
+            f"{path.parent} holds a training that was interrupted. Finish it with resume=True (--resume)."
+        )
     tensors, about = load_tensors(path)
     try:
         values = about["config"]

@@ -157,3 +157,22 @@ def test_rows_are_taken_and_stacked_in_their_container(container) -> None:
     both = stack(take(data, np.array([5, 0])), take(data, np.array([1])))
     assert type(both) is type(data)
     assert np.asarray(both).tolist() == X[[5, 0, 1]].tolist()
+
+
+def test_a_name_comes_before_the_text_of_another_label():
+    schema = Schema.fit(np.zeros((6, 2)), np.repeat([0, 1, 2], 2), names=["1", "2", "9"])
+    assert [schema.class_index(k) for k in ("1", "2", "9", "0", 1, 2)] == [0, 1, 2, 0, 1, 2]
+
+
+def test_float_labels_are_found_by_integers():
+    schema = Schema.fit(np.zeros((4, 2)), np.repeat([3.0, 7.0], 2))
+    assert schema.class_index(7) == 1
+    with pytest.raises(KeyError, match="no class True"):
+        schema.class_index(True)
+
+
+def test_a_table_with_other_columns_is_refused():
+    frame = pd.DataFrame({"a": [1.0, 2, 3, 4], "b": [5.0, 6, 7, 8]})
+    schema = Schema.fit(frame, [0, 0, 1, 1])
+    with pytest.raises(DataError, match=r"columns must be 'a', 'b' as in fit; got 'b', 'a'"):
+        schema.encode_X(frame[["b", "a"]])

@@ -14,7 +14,14 @@ from torch import nn
 
 from ganaug.data.schema import Schema
 from ganaug.errors import ConfigError
-from ganaug.experiment.classifiers import CLASSIFIERS, Recipe, build_classifier, order, train_and_predict
+from ganaug.experiment.classifiers import (
+    CLASSIFIERS,
+    Recipe,
+    build_classifier,
+    order,
+    train_and_predict,
+    weight_parameter,
+)
 
 digits, targets = load_digits(return_X_y=True)
 IMAGES, DIGITS = digits[targets < 3].reshape(-1, 8, 8)[:120], targets[targets < 3][:120]
@@ -34,6 +41,7 @@ def one_thread():
 
 def recipe(schema, X, *, x_extra=None, extra_c=(), class_weights=False, transform=None):
     return Recipe(
+        X=X,
         x=schema.encode_X(X),
         c=schema.encode_y(DIGITS[: len(X)]),
         x_extra=x_extra,
@@ -48,7 +56,7 @@ def predictions(classifier, schema, X, *, seed=0, steps=60, **settings):
     return train_and_predict(
         model,
         recipe(schema, X[:90], **settings),
-        schema.encode_X(X[90:]),
+        X[90:],
         schema,
         steps=steps,
         batch_size=16,
@@ -105,7 +113,7 @@ def test_building_a_classifier_leaves_the_global_stream_alone():
     train_and_predict(
         model,
         recipe(IMAGE_SCHEMA, IMAGES),
-        IMAGE_SCHEMA.encode_X(IMAGES),
+        IMAGES,
         IMAGE_SCHEMA,
         steps=2,
         batch_size=8,
@@ -142,6 +150,7 @@ def test_an_estimator_gets_the_callers_rows_labels_and_added_samples():
     schema = Schema.fit(IMAGES, np.array(["zero", "one", "two"])[DIGITS])
     extra = schema.encode_X(IMAGES[100:102])
     real = Recipe(
+        X=IMAGES[:90],
         x=schema.encode_X(IMAGES[:90]),
         c=torch.from_numpy(DIGITS[:90]),
         x_extra=extra,
@@ -149,7 +158,7 @@ def test_an_estimator_gets_the_callers_rows_labels_and_added_samples():
         class_weights=False,
         transform=lambda batch: batch.flip(-1),
     )
-    train_and_predict(Noting(), real, schema.encode_X(IMAGES[90:]), schema, steps=1, batch_size=1, seed=0)
+    train_and_predict(Noting(), real, IMAGES[90:], schema, steps=1, batch_size=1, seed=0)
     X, y, weight = Noting.seen
     assert np.array_equal(X[:90], IMAGES[:90].reshape(90, -1))
     assert np.array_equal(X[90:], IMAGES[100:102, :, ::-1].reshape(2, -1))
@@ -159,9 +168,7 @@ def test_an_estimator_gets_the_callers_rows_labels_and_added_samples():
 
 def test_class_weights_give_every_class_the_same_total():
     few = recipe(IMAGE_SCHEMA, IMAGES[:20], class_weights=True)
-    train_and_predict(
-        Noting(), few, IMAGE_SCHEMA.encode_X(IMAGES), IMAGE_SCHEMA, steps=1, batch_size=1, seed=0
-    )
+    train_and_predict(Noting(), few, IMAGES, IMAGE_SCHEMA, steps=1, batch_size=1, seed=0)
     _, y, weight = Noting.seen
     totals = [weight[y == k].sum() for k in range(3)]
     assert totals == pytest.approx([20 / 3] * 3)
@@ -174,6 +181,7 @@ def test_class_weights_change_a_torch_classifier():
     shares = []
     for class_weights in (False, True):
         plain = Recipe(
+            X=noise,
             x=schema.encode_X(noise),
             c=schema.encode_y(DIGITS[imbalanced]),
             x_extra=None,
@@ -182,15 +190,55 @@ def test_class_weights_change_a_torch_classifier():
             transform=None,
         )
         model = build_classifier("mlp", schema, seed=0)
-        test = schema.encode_X(np.random.default_rng(1).integers(0, 17, (300, 8, 8)))
+        test = np.random.default_rng(1).integers(0, 17, (300, 8, 8))
         predicted = train_and_predict(model, plain, test, schema, steps=40, batch_size=16, seed=0)
         shares.append(np.mean(predicted == 0))
     assert shares[1] < shares[0]
 
 
-def test_a_classifier_without_sample_weight_cannot_take_class_weights():
-    with pytest.raises(ConfigError, match=r"sample_weight; KNeighborsClassifier takes none.*Leave that arm"):
-        predictions(KNeighborsClassifier(), IMAGE_SCHEMA, IMAGES, class_weights=True)
+def test_an_estimator_sees_the_callers_own_rows_also_outside_the_range_of_the_fit():
+    rows = np.random.default_rng(0).normal(size=(90, 2)) * [1, 1e9]
+    schema = Schema.fit(rows, DIGITS[:90])
+    extra = schema.encode_X(rows[:2])
+    test = np.array([[50.0, -7e9], [-60.0, 8e9]])
+    model, tested = Noting(), []
+    model.predict = lambda X: tested.append(X) or schema.labels[[0, 0]]
+    mixed = Recipe(
+        X=rows,
+        x=schema.encode_X(rows),
+        c=schema.encode_y(DIGITS[:90]),
+        x_extra=extra,
+        extra_c=torch.tensor([0, 1]),
+        class_weights=False,
+        transform=None,
+    )
+    train_and_predict(model, mixed, test, schema, steps=1, batch_size=1, seed=0)
+    assert np.array_equal(Noting.seen[0][:90], rows)
+    assert np.array_equal(tested[0], test)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (LogisticRegression(), "sample_weight"),
+        (make_pipeline(StandardScaler(), LogisticRegression()), "logisticregression__sample_weight"),
+        (KNeighborsClassifier(), None),
+        (make_pipeline(StandardScaler(), KNeighborsClassifier()), None),
+    ],
+)
+def test_the_name_of_sample_weights_is_found_through_pipelines(model, name):
+    assert weight_parameter(model) == name
+
+
+def test_every_batch_of_a_torch_classifier_goes_through_the_transform():
+    seen, inputs = [], []
+    given = recipe(IMAGE_SCHEMA, IMAGES[:30], transform=lambda batch: seen.append(batch) or batch * 0)
+    model = build_classifier("cnn", IMAGE_SCHEMA, seed=0)
+    model.register_forward_pre_hook(lambda module, args: inputs.append(args[0]) if module.training else None)
+    train_and_predict(model, given, IMAGES, IMAGE_SCHEMA, steps=3, batch_size=8, seed=0)
+    assert len(seen) == len(inputs) == 3
+    assert all(batch.abs().max() > 0 for batch in seen)
+    assert all(batch.abs().max() == 0 for batch in inputs)
 
 
 @pytest.mark.parametrize(

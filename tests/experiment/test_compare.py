@@ -284,7 +284,7 @@ def test_the_same_seed_gives_the_same_predictions(classifier):
 
 
 def test_seeds_in_two_processes_give_the_same_predictions():
-    settings = {"random_state": 3, "arms": ["nothing", "gan", "gan + classic"]}
+    settings = {"random_state": 3, "arms": ["nothing", "classic", "gan + classic"]}
     alone, together = (run(n_jobs=n, **settings) for n in (1, 2))
     joblib.externals.loky.get_reusable_executor().shutdown()
     assert predictions(alone) == predictions(together)
@@ -375,12 +375,83 @@ def test_an_own_arm_with_its_own_samples_takes_part():
     assert found.sample_grid is None
 
 
-def test_a_fill_that_adds_nothing_leaves_every_arm_equal():
-    found = run(fill="balance", classifier="forest")
-    assert {c.n_extra for c in found.cells} == {0}
-    plain = predictions(found)
-    assert all(plain[arm, s] == plain["nothing", s] for arm, s in plain if arm != "class weights")
-    assert found.verdict == "no evidence"
+def test_a_fill_that_adds_nothing_is_refused():
+    with pytest.raises(ConfigError, match=r"fill must add samples.*fill=2"):
+        run(fill="balance")
+
+
+def test_a_treatment_needs_a_control_that_differs_in_the_added_samples_only():
+    with pytest.raises(ConfigError, match=r"differs from 'gan \+ classic' in the added samples only"):
+        run(arms=["nothing", "oversampling", "gan + classic"])
+
+
+def test_a_module_that_is_built_once_or_drawn_elsewhere_is_refused():
+    same = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    with pytest.raises(ConfigError, match="the same one twice"):
+        run(classifier=lambda: same)
+
+    def unseeded():
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+        with torch.no_grad():
+            model[1].bias.copy_(torch.from_numpy(np.random.default_rng().normal(size=3)))
+        return model
+
+    with pytest.raises(ConfigError, match="started from other weights"):
+        run(classifier=unseeded)
+
+
+def test_a_module_with_a_wrong_number_of_logits_is_refused():
+    with pytest.raises(ConfigError, match=r"logits \(n, 3\), one per class; got \(2, 2\)"):
+        run(classifier=lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 2)))
+
+
+def test_class_weights_are_left_out_where_the_classifier_takes_none():
+    found = run(classifier=KNeighborsClassifier())
+    assert "class weights" not in found.roles
+    assert len(found.roles) == len(ALL) - 1
+
+
+def test_an_arm_that_writes_to_its_samples_harms_no_other_arm():
+    def spoil(part):
+        part.x.zero_()
+        return part.x[: len(part.extra_c)]
+
+    arms = {"spoil": Arm(role="treatment", extra=spoil), "nothing": ARMS["nothing"]}
+    alone = {"nothing": ARMS["nothing"], "gan": ARMS["gan"]}
+    after, before = run(arms=arms, steps=40), run(arms=alone, steps=40)
+    assert predictions(after)["nothing", 0] == predictions(before)["nothing", 0]
+
+
+def test_each_seed_trains_its_own_generator(monkeypatch):
+    seeds, fit = [], ConditionalGAN.fit
+
+    def noted(self, *args, **kwargs):
+        seeds.append(self.random_state)
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(ConditionalGAN, "fit", noted)
+    run(arms=["nothing", "gan"], steps=1)
+    assert len(set(seeds)) == 3
+
+
+def test_classic_augmentation_is_fitted_on_training_samples_alone(monkeypatch):
+    seen = []
+
+    def noted(x, **settings):
+        seen.append(len(x))
+        return lambda batch: batch
+
+    monkeypatch.setattr("ganaug.experiment.cells.classic_transform", noted)
+    run(arms=["classic", "gan + classic"], steps=1)
+    assert seen == [15] * 6
+
+
+def test_scores_that_agree_in_every_seed_are_known_to_one_test_sample_only():
+    exact = corrected_gain([25.0] * 3)
+    coarse = corrected_gain([25.0] * 3, resolution=20.0)
+    assert exact.low == 25
+    assert coarse.low == pytest.approx(25 - 4.30265 * 20 / 12**0.5 / 3**0.5, abs=1e-3)
+    assert corrected_gain([0.0] * 3, resolution=20.0).high == 0
 
 
 def test_progress_is_told_after_each_seed():
@@ -406,8 +477,9 @@ def test_progress_is_told_after_each_seed():
         ({"preset": "quik", "config": None}, "Did you mean 'quick'"),
         ({"tracking": "mlfow"}, "Did you mean 'mlflow'"),
         ({"tracking": 3}, "tracking must be 'mlflow', None, or an object with a method `comparison`"),
-        ({"fill": "balanced"}, "fill must be 'balance'"),
-        ({"classifier": KNeighborsClassifier()}, "KNeighborsClassifier takes none"),
+        ({"fill": "balanced"}, "fill must be one of .*Did you mean 'balance'"),
+        ({"classifier": KNeighborsClassifier(), "arms": list(ALL)}, "KNeighborsClassifier takes none"),
+        ({"n_jobs": 0}, "n_jobs must be"),
     ],
 )
 def test_a_wrong_setting_is_refused_before_a_generator_is_trained(monkeypatch, settings, message):
@@ -444,6 +516,9 @@ def test_data_that_cannot_be_learned_from_is_refused(change, message):
         ((IMAGES[:5, :, :7], DIGITS[:5]), r"as in fit"),
         ((IMAGES[:5], DIGITS[:5] + 7), "labels seen in fit"),
         ((IMAGES[:5], DIGITS[:4]), "one label for each of its 5 samples; got 4"),
+        ((IMAGES[:0], DIGITS[:0]), "one label for each of its 0 samples"),
+        ((IMAGES[:5] * np.nan, DIGITS[:5]), "test must be finite"),
+        (IMAGES[:5], "must be .X_test, y_test. or a data set"),
     ],
 )
 def test_a_given_test_set_that_does_not_fit_is_refused(test, message):

@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from ganaug.adversarial.diffaugment import diff_augment
 from ganaug.adversarial.losses import Hinge
 from ganaug.config import GANConfig
 from ganaug.errors import ConfigError, TrainingDivergedError
+from ganaug.generator import ConditionalGAN
 from ganaug.training.loop import check_names, train
 from ganaug.training.state import GANState, new_state
 
@@ -150,3 +152,23 @@ def test_unknown_names_are_found_before_training() -> None:
         trained(GANConfig(network="resnt"))
     with pytest.raises(ConfigError, match="network for a table must be one of 'mlp'"):
         trained(GANConfig(network="resnet"), shape=(3,))
+
+
+def test_real_and_fake_both_go_through_diffaugment(monkeypatch, digits) -> None:
+    calls = []
+
+    def noted(x: Tensor, policy: tuple[str, ...], generator: torch.Generator) -> Tensor:
+        calls.append((len(x), policy))
+        return diff_augment(x, policy, generator)
+
+    monkeypatch.setattr("ganaug.training.loop.diff_augment", noted)
+    config = GANConfig(
+        network="mlp", width=4, z_dim=8, batch_size=16, train_images=16, diffaugment=("cutout",)
+    )
+    plain = GANConfig(network="mlp", width=4, z_dim=8, batch_size=16, train_images=16, diffaugment=())
+    weights = []
+    for each in (config, plain):
+        gan = ConditionalGAN(config=each, random_state=0).fit(*digits)
+        weights.append(torch.cat([p.flatten() for p in gan.G_.parameters()]))
+    assert calls[:2] == [(32, ("cutout",)), (16, ("cutout",))]  # D sees real and fake at once, then G
+    assert not torch.equal(*weights)

@@ -1,0 +1,111 @@
+"""What can be found wrong with a comparison before anything is trained or recorded."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ganaug._checks import finite, known_name, listed
+from ganaug.data.schema import Schema
+from ganaug.data.sources import dataset_arrays, is_dataset
+from ganaug.errors import ConfigError, DataError
+from ganaug.experiment.arms import ARMS, Arm
+from ganaug.experiment.classifiers import build_classifier, weight_parameter
+from ganaug.experiment.splits import Splits
+
+
+def resolve_arms(
+    arms: Sequence[str] | Mapping[str, Arm] | None, primary: str | None
+) -> tuple[dict[str, Arm], str]:
+    """Return the arms by name, and the treatment that the verdict is about.
+
+    Each treatment needs a control that differs from it in the added samples only: without one, the gain
+    of classic augmentation would be taken for the generator's.
+    """
+    if isinstance(arms, Mapping):
+        chosen = dict(arms)
+    else:
+        chosen = {known_name("arms", name, ARMS): ARMS[name] for name in (arms or ARMS)}
+    for name, arm in chosen.items():
+        if not isinstance(arm, Arm):
+            raise ConfigError(f"arm {name!r} must be an Arm; got {type(arm).__name__}.")
+    treatments = [name for name, arm in chosen.items() if arm.role == "treatment"]
+    if not treatments or len(treatments) == len(chosen):
+        raise ConfigError(f"arms must hold at least one control and one treatment; got {list(chosen)}.")
+    recipes = {(arm.classic, arm.class_weights) for arm in chosen.values() if arm.role == "control"}
+    for name in treatments:
+        if (chosen[name].classic, chosen[name].class_weights) not in recipes:
+            raise ConfigError(
+                f"arms must hold a control that differs from {name!r} in the added samples only (same "
+                f"classic and class_weights); got {list(chosen)}. Add such a control, e.g. 'classic'."
+            )
+    return chosen, known_name("primary", primary or treatments[-1], treatments)
+
+
+def check_classifier(
+    classifier: Any, schema: Schema, chosen: dict[str, Arm], *, named: bool, seed: int
+) -> dict[str, Arm]:
+    """Return the arms that the classifier can take part in; a wrong classifier raises ConfigError.
+
+    An arm with class weights is left out where the classifier takes no weights, unless it was asked for.
+    """
+    model = build_classifier(classifier, schema, seed=seed)
+    if isinstance(model, nn.Module):
+        if build_classifier(classifier, schema, seed=seed) is model:
+            raise ConfigError(
+                "classifier must build a new torch module each time it is called; it returned the same "
+                "one twice, which would carry what it learned from one arm into the next."
+            )
+        with torch.no_grad():
+            logits = model.eval()(torch.zeros(2, *schema.codec.shape))
+        if tuple(logits.shape) != (2, len(schema.labels)):
+            raise ConfigError(
+                f"classifier must return logits (n, {len(schema.labels)}), one per class; got "
+                f"{tuple(logits.shape)} for 2 samples."
+            )
+        return chosen
+    weighted = [name for name, arm in chosen.items() if arm.class_weights]
+    if not weighted or weight_parameter(model) is not None:
+        return chosen
+    if named:
+        raise ConfigError(
+            f"{listed(weighted)} needs a classifier whose fit takes sample_weight; "
+            f"{type(model).__name__} takes none. Leave that arm out of `arms`."
+        )
+    return {name: arm for name, arm in chosen.items() if name not in weighted}
+
+
+def given_test_set(test: Any, schema: Schema) -> tuple[Any, np.ndarray[Any, Any]]:
+    """Return the rows and labels of a given test set after checking both against the schema."""
+    if is_dataset(test):
+        X, y, _ = dataset_arrays(test)
+    elif isinstance(test, (tuple, list)) and len(test) == 2:
+        X, y = test
+    else:
+        raise DataError(f"test must be (X_test, y_test) or a data set; got {type(test).__name__}.")
+    X, y = as_rows(X), np.asarray(y)
+    if not len(y) or len(X) != len(y):
+        raise DataError(f"test must have one label for each of its {len(X)} samples; got {len(y)}.")
+    finite("test", np.asarray(X, dtype=np.float64))
+    schema.encode_X(X)
+    schema.encode_y(y)
+    return X, y
+
+
+def check_parts(y: np.ndarray[Any, Any], splits: Splits) -> None:
+    """Raise DataError where a class has fewer than 2 samples in the training part of a seed."""
+    labels = np.unique(y)
+    for seed, rows in enumerate(splits.train):
+        few = [k for k in labels if np.count_nonzero(y[rows] == k) < 2]
+        if few:
+            raise DataError(
+                f"each class must have at least 2 training samples in every seed; {listed(few)} has fewer "
+                f"in seed {seed}. Add samples, drop or merge the class, or lower test_size."
+            )
+
+
+def as_rows(X: Any) -> Any:
+    """Return a DataFrame as it is, anything else as an array."""
+    return X if hasattr(X, "iloc") else np.asarray(X)
