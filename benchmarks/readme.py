@@ -61,7 +61,7 @@ def seed_by_seed(result: dict[str, Any]) -> str:
 
 def blocks() -> dict[str, str]:
     """Return the text for each marker."""
-    digits, mnist, overhead = load("digits"), load("mnist"), load("overhead")
+    digits, mnist, overhead, startup = (load(n) for n in ("digits", "mnist", "overhead", "startup"))
     per_class = pd.DataFrame(mnist["per_class"]).set_index("class")
     facts = f"{overhead['machine']['processor']}, {overhead['machine']['cores']} cores, torch "
     facts += f"{overhead['machine']['torch']}; {overhead['n_samples']:,} samples of 32 px, batch "
@@ -76,6 +76,8 @@ def blocks() -> dict[str, str]:
         f"Recall by class in percent:\n\n{markdown(per_class, decimals=1)}",
         "nohelp": f"- Measured on imbalanced MNIST: {mnist['sentence']} {seed_by_seed(mnist)} "
         "[The table](benchmarks/README.md).",
+        "startup": f"{markdown(pd.DataFrame(startup['rows']).set_index('command'))}\n\n"
+        f"{startup['repeats']} processes each, in turn, after one that is not counted.",
         "overhead": f"{markdown(pd.DataFrame(overhead['rows']).set_index('samples'))}\n\n{facts}",
     }
 
