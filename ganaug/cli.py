@@ -206,7 +206,7 @@ def main() -> None:
 
 
 def _fail(error: Exception, code: int) -> None:
-    typer.echo(f"error: {error}", err=True)
+    typer.echo(f"error: {' '.join(str(error).split())}", err=True)
     sys.exit(code)
 
 

@@ -43,6 +43,8 @@ class TableCodec:
     @classmethod
     def fit(cls, X: Any) -> "TableCodec":
         """Return the codec of a numeric array (n, n_features) or DataFrame."""
+        if not X.shape[1]:
+            raise DataError("X must have at least one column; got none.")
         columns = tuple(X.columns) if hasattr(X, "columns") else None
         if columns is not None and len(set(columns)) < len(columns):
             twice = sorted({str(c) for c in columns if columns.count(c) > 1})
@@ -57,8 +59,6 @@ class TableCodec:
                 f"(dtype {dtypes[wrong[0]]}). Encode them first, e.g. with sklearn's OrdinalEncoder."
             )
         values = _values(X)
-        if not values.shape[1]:
-            raise DataError("X must have at least one column; got none.")
         finite("X", values)
         steps = np.linspace(0, 1, min(len(values), N_KNOTS))
         knots = (np.unique(np.quantile(column, steps)) for column in values.T)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from ganaug._checks import finite
 from ganaug._random import derive
 from ganaug.config import GANConfig
 from ganaug.data.schema import Schema
@@ -77,11 +78,15 @@ def _run_arms(
         x_extra = None if arm.extra is None else arm.extra(part)
         if part.gan is not None and not had_gan:
             gan_seconds = time.perf_counter() - begun
-        if x_extra is not None and x_extra.shape != (len(extra_c), *x.shape[1:]):
-            raise ConfigError(
-                f"extra of arm {name!r} must return samples {(len(extra_c), *x.shape[1:])}; got "
-                f"{tuple(x_extra.shape)}."
-            )
+        if x_extra is not None:
+            if not isinstance(x_extra, Tensor) or x_extra.shape != (len(extra_c), *x.shape[1:]):
+                raise ConfigError(
+                    f"extra of arm {name!r} must return a tensor of samples "
+                    f"{(len(extra_c), *x.shape[1:])}; got {type(x_extra).__name__} "
+                    f"{tuple(getattr(x_extra, 'shape', ()))}."
+                )
+            x_extra = x_extra.to(x.dtype)
+            finite(f"extra of arm {name!r}", x_extra.numpy())
         recipe = Recipe(
             X=X,
             x=x,

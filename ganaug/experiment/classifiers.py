@@ -156,13 +156,16 @@ def train_and_predict(
     fit_params = {}
     if recipe.class_weights and (name := weight_parameter(model)):
         fit_params[name] = _balanced_weights(c)[c].numpy()
-    model.fit(X, schema.labels[c.numpy()], **fit_params)
+    labels = schema.labels if schema.labels.dtype != object else np.array(schema.labels.tolist())
+    model.fit(X, labels[c.numpy()], **fit_params)
     return schema.encode_y(model.predict(_rows(X_test, schema))).numpy()
 
 
 def weight_parameter(model: Any) -> str | None:
     """Return the name under which an estimator's fit takes sample weights, or None."""
     if isinstance(model, Pipeline):
+        if any(hasattr(step, "fit_resample") for _, step in model.steps):
+            return None  # weights of rows that it removes or adds are not defined
         name, last = model.steps[-1]
         inner = weight_parameter(last)
         return None if inner is None else f"{name}__{inner}"

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from sklearn.base import is_regressor
+from torch import Tensor, nn
 
 from ganaug._checks import finite, known_name, listed
+from ganaug.data.images import ImageCodec
 from ganaug.data.schema import Schema
 from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError, DataError
@@ -31,6 +33,7 @@ def resolve_arms(
     for name, arm in chosen.items():
         if not isinstance(arm, Arm):
             raise ConfigError(f"arm {name!r} must be an Arm; got {type(arm).__name__}.")
+        known_name(f"role of arm {name!r}", arm.role, ["control", "treatment"])
     treatments = [name for name, arm in chosen.items() if arm.role == "treatment"]
     if not treatments or len(treatments) == len(chosen):
         raise ConfigError(f"arms must hold at least one control and one treatment; got {list(chosen)}.")
@@ -53,19 +56,27 @@ def check_classifier(
     """
     model = build_classifier(classifier, schema, seed=seed)
     if isinstance(model, nn.Module):
-        if build_classifier(classifier, schema, seed=seed) is model:
+        if _trained_memory(model) & _trained_memory(build_classifier(classifier, schema, seed=seed)):
             raise ConfigError(
-                "classifier must build a new torch module each time it is called; it returned the same "
-                "one twice, which would carry what it learned from one arm into the next."
+                "classifier must build a new torch module each time it is called; two of its modules share "
+                "weights, which would carry what is learned in one arm into the next. Freeze shared parts "
+                "(requires_grad=False)."
             )
-        with torch.no_grad():
-            logits = model.eval()(torch.zeros(2, *schema.codec.shape))
+        try:
+            with torch.no_grad():
+                logits = model.eval()(torch.zeros(2, *schema.codec.shape))
+        except RuntimeError as error:
+            raise ConfigError(
+                f"classifier must take samples (n, {str(schema.codec.shape)[1:]}; it fails on them: {error}."
+            ) from error
         if tuple(logits.shape) != (2, len(schema.labels)):
             raise ConfigError(
                 f"classifier must return logits (n, {len(schema.labels)}), one per class; got "
                 f"{tuple(logits.shape)} for 2 samples."
             )
         return chosen
+    if is_regressor(model):
+        raise ConfigError(f"classifier must be a classifier; got {type(model).__name__}.")
     weighted = [name for name, arm in chosen.items() if arm.class_weights]
     if not weighted or weight_parameter(model) is not None:
         return chosen
@@ -75,6 +86,10 @@ def check_classifier(
             f"{type(model).__name__} takes none. Leave that arm out of `arms`."
         )
     return {name: arm for name, arm in chosen.items() if name not in weighted}
+
+
+def _trained_memory(module: nn.Module) -> set[int]:
+    return {p.data_ptr() for p in module.parameters() if p.requires_grad}
 
 
 def given_test_set(test: Any, schema: Schema) -> tuple[Any, np.ndarray[Any, Any]]:
@@ -88,10 +103,27 @@ def given_test_set(test: Any, schema: Schema) -> tuple[Any, np.ndarray[Any, Any]
     X, y = as_rows(X), np.asarray(y)
     if not len(y) or len(X) != len(y):
         raise DataError(f"test must have one label for each of its {len(X)} samples; got {len(y)}.")
-    finite("test", np.asarray(X, dtype=np.float64))
-    schema.encode_X(X)
-    schema.encode_y(y)
+    finite("test", np.asarray(X))
+    try:
+        x, _ = schema.encode_X(X), schema.encode_y(y)
+    except DataError:
+        raise
+    except (TypeError, ValueError, IndexError) as error:
+        raise DataError(f"test must have samples like those of X; it cannot be read: {error}.") from error
+    finite("test", x.numpy())
+    if isinstance(schema.codec, ImageCodec):
+        _same_range(X, x, schema.codec)
     return X, y
+
+
+def _same_range(X: Any, x: Tensor, codec: ImageCodec) -> None:
+    """Raise DataError where test images are in other units than the training images."""
+    kinds = [np.dtype(d).kind == "f" for d in (X.dtype, codec.dtype)]
+    if kinds[0] != kinds[1] or x.abs().max() > 3:
+        raise DataError(
+            f"test images must be like the training images, {codec.dtype} from {codec.low:g} to "
+            f"{codec.high:g}; got {X.dtype} from {X.min():g} to {X.max():g}. Convert them the same way."
+        )
 
 
 def check_parts(y: np.ndarray[Any, Any], splits: Splits) -> None:

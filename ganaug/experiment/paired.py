@@ -24,7 +24,9 @@ from ganaug.experiment.inputs import as_rows, check_classifier, check_parts, giv
 from ganaug.experiment.splits import Labelled, make_splits
 from ganaug.experiment.tracking import Tracker, resolve_tracker
 from ganaug.mixing.fill import Fill
+from ganaug.training.loop import check_names
 from ganaug.training.run import data_digest
+from ganaug.training.state import torch_device
 
 __all__ = ["compare"]
 
@@ -58,8 +60,8 @@ def compare(
     """Find out whether synthetic samples improve a classifier, by paired runs.
 
     Each seed draws a split, trains its own generator on the training part alone, and then the same
-    classifier once per arm: same training part, test part, number of optimiser steps, initial weights
-    and order of real samples.
+    classifier once per arm: same training part and test part and, for a torch module, the same number of
+    optimiser steps, initial weights and order of real samples.
 
     Parameters
     ----------
@@ -143,7 +145,12 @@ def compare(
     number("batch_size", batch_size, low=1, integer=True)
     if n_jobs == 0:
         raise ConfigError("n_jobs must be a number of seeds, -1 for one per processor, or None; got 0.")
+    if classic is not None and not hasattr(classic, "set_random_seed"):
+        raise ConfigError(f"classic must be an albumentations Compose; got {type(classic).__name__}.")
     tracker = resolve_tracker(tracking)
+    resolved = resolve_config(preset, config, train_images)
+    check_names(resolved)
+    torch_device(device)
     seed = as_seed(random_state)
     given_test = () if test is None else given_test_set(test, schema)
     chosen = check_classifier(classifier, schema, chosen, named=arms is not None, seed=seed)
@@ -167,7 +174,7 @@ def compare(
         fill=fill,
         steps=steps,
         batch_size=batch_size,
-        config=resolve_config(preset, config, train_images),
+        config=resolved,
         device=device,
         classic=classic,
         names=schema.names,

@@ -93,8 +93,10 @@ class _MLflowRecord:
         self.settings, self.primary, self.metric, self.names = settings, primary, metric, names
 
     def __enter__(self) -> "Record":
-        logging.getLogger("alembic").setLevel(logging.WARNING)  # its migrations of a new store
         import mlflow
+
+        for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking.fluent"):
+            logging.getLogger(name).setLevel(logging.WARNING)  # the birth of a new store, line by line
 
         self.mlflow = mlflow
         self.client = mlflow.MlflowClient()

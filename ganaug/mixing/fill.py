@@ -50,7 +50,7 @@ def fill_counts(y: Any, fill: Fill) -> dict[Any, int]:
         known_name("fill", fill, ["balance", *STRATEGIES])
     y = np.asarray(y)
     labels, counts = np.unique(y, return_counts=True)
-    if isinstance(fill, (int, float)) and not isinstance(fill, bool) and fill >= 1:
+    if isinstance(fill, (int, float, np.number)) and not isinstance(fill, bool) and 1 <= fill < np.inf:
         total = round(counts.max() * fill)
         wanted = {k: total - n for k, n in zip(labels.tolist(), counts.tolist(), strict=True)}
     else:

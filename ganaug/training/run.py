@@ -70,5 +70,6 @@ def data_digest(x: Tensor, c: Tensor) -> str:
 def _difference(old: Any, new: Any) -> str:
     if isinstance(old, dict) and isinstance(new, dict):
         names = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
-        return "; ".join(f"{k}: {old.get(k)!r} then, {new.get(k)!r} now" for k in names)[:400]
-    return f"{old!r} then, {new!r} now"
+        return "; ".join(f"{k}: {_difference(old.get(k), new.get(k))}" for k in names)
+    old, new = (text if len(text) < 60 else text[:57] + "..." for text in (repr(old), repr(new)))
+    return f"{old} then, {new} now"

@@ -106,3 +106,8 @@ def test_wrong_tables_are_refused(X, message: str) -> None:
 def test_another_number_of_columns_than_in_fit_is_refused() -> None:
     with pytest.raises(DataError, match="3 columns as in fit; got 2"):
         TableCodec.fit(np.eye(3)).encode(np.zeros((1, 2)))
+
+
+def test_a_table_without_columns_is_refused():
+    with pytest.raises(DataError, match="at least one column"):
+        TableCodec.fit(pd.DataFrame(index=range(4)))

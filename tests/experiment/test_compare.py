@@ -10,6 +10,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits, load_wine
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import Ridge
 from sklearn.metrics import balanced_accuracy_score, recall_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
@@ -387,7 +388,7 @@ def test_a_treatment_needs_a_control_that_differs_in_the_added_samples_only():
 
 def test_a_module_that_is_built_once_or_drawn_elsewhere_is_refused():
     same = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    with pytest.raises(ConfigError, match="the same one twice"):
+    with pytest.raises(ConfigError, match="two of its modules share weights"):
         run(classifier=lambda: same)
 
     def unseeded():
@@ -480,6 +481,13 @@ def test_progress_is_told_after_each_seed():
         ({"fill": "balanced"}, "fill must be one of .*Did you mean 'balance'"),
         ({"classifier": KNeighborsClassifier(), "arms": list(ALL)}, "KNeighborsClassifier takes none"),
         ({"n_jobs": 0}, "n_jobs must be"),
+        ({"classic": 3}, "classic must be an albumentations Compose; got int"),
+        ({"device": "abacus"}, "device must be 'auto' or one that torch can use"),
+        ({"config": GANConfig(loss="hing")}, "Did you mean 'hinge'"),
+        ({"classifier": Ridge()}, "must be a classifier; got Ridge"),
+        ({"classifier": lambda: nn.Linear(5, 3)}, "it fails on them: mat1 and mat2"),
+        ({"arms": {"nothing": ARMS["nothing"], "x": Arm(role="treatmnt")}}, "Did you mean 'treatment'"),
+        ({"fill": float("inf")}, "fill must be"),
     ],
 )
 def test_a_wrong_setting_is_refused_before_a_generator_is_trained(monkeypatch, settings, message):
@@ -491,9 +499,18 @@ def test_a_wrong_setting_is_refused_before_a_generator_is_trained(monkeypatch, s
 def test_an_arm_that_makes_samples_of_another_shape_is_refused():
     arms = {"nothing": ARMS["nothing"], "flat": Arm(role="treatment", extra=lambda part: part.x.flatten(1))}
     with pytest.raises(
-        ConfigError, match=r"extra of arm 'flat' must return samples \(15, 1, 8, 8\); got \(15, 64\)"
+        ConfigError,
+        match=r"extra of arm 'flat' must return a tensor of samples \(15, 1, 8, 8\); got Tensor \(15, 64\)",
     ):
         run(arms=arms)
+
+
+def test_an_arm_that_makes_no_numbers_is_refused():
+    def empty(part):
+        return torch.full((len(part.extra_c), *part.x.shape[1:]), torch.nan)
+
+    with pytest.raises(DataError, match="extra of arm 'empty' must be finite"):
+        run(arms={"nothing": ARMS["nothing"], "empty": Arm(role="treatment", extra=empty)})
 
 
 @pytest.mark.parametrize(
@@ -518,6 +535,8 @@ def test_data_that_cannot_be_learned_from_is_refused(change, message):
         ((IMAGES[:5], DIGITS[:4]), "one label for each of its 5 samples; got 4"),
         ((IMAGES[:0], DIGITS[:0]), "one label for each of its 0 samples"),
         ((IMAGES[:5] * np.nan, DIGITS[:5]), "test must be finite"),
+        (((IMAGES[:5] * 15).astype(np.uint8), DIGITS[:5]), "test images must be like the training images"),
+        ((IMAGES[:5] * 15, DIGITS[:5]), "test images must be like the training images"),
         (IMAGES[:5], "must be .X_test, y_test. or a data set"),
     ],
 )
