@@ -268,7 +268,7 @@ def test_a_training_sample_changes_what_is_fitted_in_its_seed_alone(fitted_bytes
 def test_a_given_test_set_has_no_part_in_the_fit(fitted_bytes):
     X, y = IMAGES[:90], DIGITS[:90]
     clean, fitted = fitted_bytes(X, y, test=(IMAGES[90:], DIGITS[90:]))
-    poisoned, refitted = fitted_bytes(X, y, test=(garbage(IMAGES, slice(None))[90:] * 50, DIGITS[90:]))
+    poisoned, refitted = fitted_bytes(X, y, test=(garbage(IMAGES, slice(None))[90:], DIGITS[90:]))
     assert refitted == fitted
     assert predictions(poisoned) != predictions(clean)
 
@@ -485,7 +485,7 @@ def test_progress_is_told_after_each_seed():
         ({"device": "abacus"}, "device must be 'auto' or one that torch can use"),
         ({"config": GANConfig(loss="hing")}, "Did you mean 'hinge'"),
         ({"classifier": Ridge()}, "must be a classifier; got Ridge"),
-        ({"classifier": lambda: nn.Linear(5, 3)}, "it fails on them: mat1 and mat2"),
+        ({"classifier": lambda: nn.Linear(5, 3)}, "it fails on them: .*mat1 and mat2"),
         ({"arms": {"nothing": ARMS["nothing"], "x": Arm(role="treatmnt")}}, "Did you mean 'treatment'"),
         ({"fill": float("inf")}, "fill must be"),
     ],
