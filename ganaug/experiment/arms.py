@@ -1,7 +1,7 @@
 """Arms: what a comparison does to the training data, as small objects in a table."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -15,24 +15,16 @@ from ganaug.generator import ConditionalGAN
 __all__ = ["ARMS", "Arm", "TrainingPart", "copies", "synthetic"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrainingPart:
-    """The training part of one seed: all that an arm may look at."""
+    """The training part of one seed: all that an arm may look at, in copies of its own."""
 
     x: Tensor  # (n, *shape) real samples in [-1, 1]
     c: Tensor  # (n,) their class indices
     extra_c: Tensor  # (n_extra,) class of each sample to be added, the same in every arm
     schema: Schema
     seed: int
-    new_gan: Callable[[], ConditionalGAN]  # an unfitted generator with this seed's settings
-    gan: ConditionalGAN | None = field(default=None)
-
-    def fitted_gan(self) -> ConditionalGAN:
-        """Return the generator of this seed, trained on this part alone when first asked for."""
-        if self.gan is None:
-            X, y = self.schema.decode_X(self.x), self.schema.decode_y(self.c)
-            self.gan = self.new_gan().fit(X, y, names=self.schema.names)
-        return self.gan
+    fitted_gan: Callable[[], ConditionalGAN]  # trained on this part alone when first asked for
 
 
 Extra = Callable[[TrainingPart], Tensor]

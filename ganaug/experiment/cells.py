@@ -5,6 +5,7 @@ import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -61,22 +62,20 @@ def _run_arms(
     extra_c = torch.tensor(
         sorted(schema.class_index(k) for k, n in added.items() for _ in range(n)), dtype=torch.int64
     )
-    part = TrainingPart(
-        x=x,
-        c=c,
-        extra_c=extra_c,
-        schema=schema,
-        seed=seed,
-        new_gan=lambda: ConditionalGAN(
-            config=plan.config, device=plan.device, random_state=derive(seed, "gan")
-        ),
-    )
+
+    @cache
+    def fitted_gan() -> ConditionalGAN:
+        gan = ConditionalGAN(config=plan.config, device=plan.device, random_state=derive(seed, "gan"))
+        return gan.fit(X, y, names=schema.names)
+
     cells, gan_seconds, start = [], 0.0, ""
     for name, arm in plan.arms.items():
-        part.x = x.clone()  # an arm may write to what it is given
-        had_gan, begun = part.gan is not None, time.perf_counter()
+        asked, begun = fitted_gan.cache_info(), time.perf_counter()
+        # an arm may write to what it is given
+        part = TrainingPart(x.clone(), c.clone(), extra_c.clone(), schema, seed, fitted_gan)
         x_extra = None if arm.extra is None else arm.extra(part)
-        if part.gan is not None and not had_gan:
+        uses_gan = fitted_gan.cache_info() != asked
+        if fitted_gan.cache_info().misses > asked.misses:
             gan_seconds = time.perf_counter() - begun
         if x_extra is not None:
             if not isinstance(x_extra, Tensor) or x_extra.shape != (len(extra_c), *x.shape[1:]):
@@ -123,10 +122,11 @@ def _run_arms(
                 n_train=len(c),
                 n_extra=0 if x_extra is None else len(x_extra),
                 fit_seconds=time.perf_counter() - begun,
-                gan_seconds=gan_seconds if arm.role == "treatment" else 0.0,
+                gan_seconds=gan_seconds if uses_gan else 0.0,
             )
         )
-    return cells, _grid(part.gan) if s == 0 else None
+    has_gan = fitted_gan.cache_info().currsize > 0
+    return cells, _grid(fitted_gan()) if s == 0 and has_gan else None
 
 
 def _weights_digest(model: Any) -> str:
@@ -147,8 +147,8 @@ def fill_of(y: np.ndarray[Any, Any], fill: Fill) -> dict[Any, int]:
     return fill_counts(y, fill)
 
 
-def _grid(gan: ConditionalGAN | None) -> bytes | None:
-    if gan is None or gan.schema_.kind != "image":
+def _grid(gan: ConditionalGAN) -> bytes | None:
+    if gan.schema_.kind != "image":
         return None
     png = io.BytesIO()
     gan.sample_grid().save(png, format="PNG")
