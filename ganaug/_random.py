@@ -1,6 +1,8 @@
 """One seed, named streams: every random choice derives from (seed, names), never from global state."""
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -48,3 +50,11 @@ def torch_stream(seed: int, *names: str | int, device: Any = "cpu") -> torch.Gen
     """Return a torch generator for the stream called `names`."""
     state = _sequence(seed, names).generate_state(1, dtype=np.uint64)[0]
     return torch.Generator(device=device).manual_seed(int(state) >> 1)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generator within the context, for modules that draw from it; give it back after."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

@@ -1,40 +1,36 @@
-"""SampleBank: generated samples on disk, memory-mapped, with a manifest; and its exporters."""
+"""SampleBank: generated samples, in memory or on disk with a manifest, memory-mapped."""
 
-import hashlib
-import json
-import os
-import re
-import shutil
-import tempfile
 from collections.abc import Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from ganaug._checks import empty_folder
 from ganaug._random import Seed
+from ganaug.bank_folder import OnProgress, read_bank, whole_folder, write_bank
 from ganaug.data.schema import Schema
-from ganaug.data.tables import TableCodec
-from ganaug.errors import CheckpointError
+from ganaug.exporters import write_plain_files
+from ganaug.shards import Rows, Shards, pieces
 
 if TYPE_CHECKING:
     from ganaug.generator import ConditionalGAN
 
 __all__ = ["SampleBank"]
 
-FORMAT = 1
-
 
 class SampleBank:
     """Generated samples with their classes, in memory or memory-mapped from a folder.
 
-    The folder holds ``samples.npy`` (the caller's dtype and layout), ``classes.npy`` (class indices)
-    and ``manifest.json`` (format, sha256 of both, counts, schema). Several processes can map one bank.
+    The folder holds ``samples-00000.npy`` and so on (the caller's dtype and layout), ``classes.npy``
+    (class indices) and ``manifest.json`` (format, shape, sha256 of each file, counts, schema). Several
+    processes can map one bank.
 
     Parameters
     ----------
-    samples : ndarray of shape (n, ...)
+    samples : ndarray or Shards of shape (n, ...)
         Images or rows as the codec decodes them; a DataFrame's values for tables with columns.
     class_indices : ndarray of shape (n,)
         Index of each sample's class in `schema.labels`.
@@ -55,8 +51,8 @@ class SampleBank:
 
     def __init__(
         self,
-        samples: np.ndarray[Any, Any],
-        class_indices: np.ndarray[Any, Any],
+        samples: Rows | Shards,
+        class_indices: Rows,
         schema: Schema,
         *,
         path: Path | None = None,
@@ -79,9 +75,16 @@ class SampleBank:
 
     @classmethod
     def from_gan(
-        cls, gan: "ConditionalGAN", counts: int | Mapping[Any, int], *, random_state: Seed = None
+        cls,
+        gan: "ConditionalGAN",
+        counts: int | Mapping[Any, int],
+        *,
+        path: str | Path | None = None,
+        random_state: Seed = None,
+        on_progress: OnProgress | None = None,
+        shard_rows: int | None = None,
     ) -> "SampleBank":
-        """Return a bank in memory with samples drawn from a fitted generator.
+        """Return a bank with samples drawn from a fitted generator.
 
         Parameters
         ----------
@@ -89,25 +92,66 @@ class SampleBank:
             A fitted generator.
         counts : int or dict of {class: int}
             How many, per class.
+        path : str, Path or None
+            A new or empty folder to which samples are written as they are drawn, so that only a few
+            hundred are in memory at a time; it appears whole or not at all. None keeps them in memory.
         random_state : int, RandomState, Generator or None
-            As in `ConditionalGAN.generate`.
+            As in `ConditionalGAN.generate`, whose samples these are.
+        on_progress : callable or None
+            Called with (samples done, samples in all).
+        shard_rows : int or None
+            Samples per file; None makes files of 256 MB.
 
         Returns
         -------
         SampleBank
-        """
-        X, y = gan.generate(counts, random_state=random_state)
-        dtypes = getattr(gan.schema_.codec, "dtypes", ())  # a DataFrame's may differ
-        samples = np.asarray(X, dtype=np.result_type(*dtypes) if dtypes else None)
-        return cls(samples, gan.schema_.encode_y(y).numpy(), gan.schema_)
+            Memory-mapped, where there is a path.
 
-    def save(self, path: str | Path) -> "SampleBank":
+        Raises
+        ------
+        OutputExistsError
+            If the folder is not empty.
+        OSError
+            If the disk has no room for that many samples.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from ganaug import ConditionalGAN
+        >>> X = np.random.default_rng(0).normal(size=(40, 3)); y = np.repeat([0, 1], 20)
+        >>> gan = ConditionalGAN(train_images=128, random_state=0).fit(X, y)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     SampleBank.from_gan(gan, 1000, path=folder).samples.shape
+        (2000, 3)
+        """
+        folder = None if path is None else empty_folder(path)
+        schema = gan.schema_
+        stream = iter(gan.stream(counts, random_state=random_state))
+        first = list(islice(stream, 1))  # by now the generator has checked the counts
+        n = sum(counts.values()) if isinstance(counts, Mapping) else counts * len(schema.labels)
+        none = _values(schema, schema.decode_X(torch.empty(0, *schema.codec.shape)))
+        shape = (int(n), *none.shape[1:])
+        rows = ((_values(schema, X), np.asarray(c)) for X, c in chain(first, stream))
+        if folder is not None:
+            write_bank(folder, schema, rows, shape, none.dtype, shard_rows, on_progress)
+            return cls.open(folder, verify=False)
+        samples, classes, done = np.empty(shape, none.dtype), np.empty(n, np.int64), 0
+        for X, c in rows:
+            samples[done : done + len(c)], classes[done : done + len(c)] = X, c
+            done += len(c)
+            if on_progress is not None:
+                on_progress(done, len(classes))
+        return cls(samples, classes, schema)
+
+    def save(self, path: str | Path, *, shard_rows: int | None = None) -> "SampleBank":
         """Write the bank to a new folder and return it memory-mapped from there.
 
         Parameters
         ----------
         path : str or Path
             A new or empty folder; it appears whole or not at all.
+        shard_rows : int or None
+            Samples per file; None makes files of 256 MB.
 
         Returns
         -------
@@ -117,30 +161,24 @@ class SampleBank:
         ------
         OutputExistsError
             If the folder is not empty.
+        OSError
+            If the disk has no room for the samples.
         """
-        folder = empty_folder(path)
-        with _whole_folder(folder) as unfinished:
-            np.save(unfinished / "samples.npy", self.samples, allow_pickle=False)
-            np.save(unfinished / "classes.npy", self.class_indices, allow_pickle=False)
-            manifest = {
-                "format": FORMAT,
-                "synthetic": True,
-                "counts": {str(k): v for k, v in self.counts.items()},
-                "sha256": {n: _sha256(unfinished / n) for n in ("samples.npy", "classes.npy")},
-                "schema": self.schema.to_dict(),
-            }
-            text = json.dumps(manifest, indent=1)
-            (unfinished / "manifest.json").write_text(text, encoding="utf-8")
-        return SampleBank.open(folder)
+        folder, samples = empty_folder(path), self.samples
+        rows = ((samples[piece], self.class_indices[piece]) for piece in pieces(samples))
+        write_bank(folder, self.schema, rows, samples.shape, samples.dtype, shard_rows)
+        return SampleBank.open(folder, verify=False)
 
     @classmethod
-    def open(cls, path: str | Path) -> "SampleBank":
-        """Map a bank from its folder after checking its sha256 sums.
+    def open(cls, path: str | Path, *, verify: bool = True) -> "SampleBank":
+        """Map a bank from its folder after checking it against its manifest.
 
         Parameters
         ----------
         path : str or Path
-            A folder that `save` wrote.
+            A folder that `save` or `from_gan` wrote.
+        verify : bool, default=True
+            Whether to read all files for their sha256 sums, beyond their sizes, dtypes and counts.
 
         Returns
         -------
@@ -152,20 +190,7 @@ class SampleBank:
             If a file is missing, changed, or of another format.
         """
         folder = Path(path)
-        try:
-            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-            if manifest["format"] != FORMAT:
-                raise CheckpointError(
-                    f"{folder} has format {manifest['format']!r}; this version reads format {FORMAT}. "
-                    "Open it with the version of ganaug that wrote it, or generate again."
-                )
-            for name, expected in manifest["sha256"].items():
-                if _sha256(folder / name) != expected:
-                    raise CheckpointError(f"{folder / name} differs from its manifest. Generate again.")
-            schema = Schema.from_dict(manifest["schema"])
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{folder} is not a bank that ganaug saved: {error}.") from error
-        return cls(*_map(folder), schema, path=folder)
+        return cls(*read_bank(folder, verify=verify), path=folder)
 
     def export(self, path: str | Path) -> Path:
         """Write plain files: ``class/00000.png`` per image, or one ``samples.csv`` for a table.
@@ -186,11 +211,8 @@ class SampleBank:
             If the folder is not empty.
         """
         folder = empty_folder(path)
-        with _whole_folder(folder) as unfinished:
-            if isinstance(self.schema.codec, TableCodec):
-                self._export_table(unfinished / "samples.csv", self.schema.codec)
-            else:
-                self._export_images(unfinished)
+        with whole_folder(folder) as unfinished:
+            write_plain_files(unfinished, self.samples, self.class_indices, self.schema)
         return folder
 
     def __getstate__(self) -> dict[str, Any]:
@@ -203,67 +225,10 @@ class SampleBank:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self.path is not None:
-            self.samples, self.class_indices = _map(self.path)
-
-    def _export_images(self, folder: Path) -> None:
-        from PIL import Image
-
-        pixels = self.schema.codec.encode(self.samples).float().add(1).mul(127.5).round()
-        images = pixels.clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
-        for index, folder_name in enumerate(_folder_names(self.schema.names)):
-            (folder / folder_name).mkdir()
-            for number, row in enumerate(np.flatnonzero(self.class_indices == index)):
-                image = Image.fromarray(images[row].squeeze(-1) if images.shape[-1] == 1 else images[row])
-                image.save(folder / folder_name / f"{number:05d}.png")
-
-    def _export_table(self, file: Path, codec: TableCodec) -> None:
-        import pandas as pd
-
-        columns = codec.columns or [f"x{i}" for i in range(codec.shape[0])]
-        frame = pd.DataFrame(self.samples, columns=pd.Index(columns))
-        frame = frame.astype(dict(zip(columns, codec.dtypes, strict=True)))
-        target = self.schema.y_name or "target"
-        while target in columns:
-            target += "_"
-        frame[target] = self.schema.labels[self.class_indices]
-        frame.to_csv(file, index=False)
+            self.samples, self.class_indices, _ = read_bank(self.path, verify=False)
 
 
-class _whole_folder:
-    """A folder under a temporary name that takes its own name when everything was written."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-
-    def __enter__(self) -> Path:
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        self.unfinished = Path(tempfile.mkdtemp(dir=self.folder.parent, prefix=f".{self.folder.name}."))
-        return self.unfinished
-
-    def __exit__(self, kind: Any, *_: Any) -> None:
-        if kind is not None:
-            shutil.rmtree(self.unfinished)
-            return
-        self.unfinished.chmod(0o755)
-        if self.folder.is_dir():
-            self.folder.rmdir()
-        os.replace(self.unfinished, self.folder)
-
-
-def _map(folder: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    samples, classes = (
-        np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in ("samples.npy", "classes.npy")
-    )
-    return samples, classes
-
-
-def _sha256(file: Path) -> str:
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _folder_names(names: tuple[str, ...]) -> list[str]:
-    """Return one safe, distinct folder name per class."""
-    safe = [re.sub(r"[^\w\- ]+", "_", name).strip() or "_" for name in names]
-    distinct = len({s.lower() for s in safe}) == len(safe)
-    return safe if distinct else [f"{i}-{s}" for i, s in enumerate(safe)]
+def _values(schema: Schema, X: Any) -> Rows:
+    """Return samples as one array; the columns of a DataFrame may differ in dtype."""
+    dtypes = getattr(schema.codec, "dtypes", ())
+    return np.asarray(X, dtype=np.result_type(*dtypes) if dtypes else None)

@@ -3,24 +3,27 @@
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ganaug.errors import DataError, GanaugError, TrainingDivergedError
+from ganaug.errors import DataError, GanaugError, GanaugWarning, TrainingDivergedError, TrainingInterrupted
 
 if TYPE_CHECKING:
     from ganaug.experiment.comparison import Comparison
 
-EXIT_ERROR, EXIT_DATA, EXIT_DIVERGED, EXIT_INTERRUPTED = 1, 3, 4, 130
+EXIT_ERROR, EXIT_DATA, EXIT_DIVERGED, EXIT_RESUME, EXIT_INTERRUPTED = 1, 3, 4, 75, 130
 
 app = typer.Typer(
     name="ganaug",
     help="Synthetic data that has to prove itself: fit a generator per class, generate, compare.\n\n"
-    "Exit codes: 0 done, 1 an error, 2 wrong usage, 3 bad data, 4 training diverged, 130 interrupted.",
+    "Exit codes: 0 done, 1 an error, 2 wrong usage, 3 bad data, 4 training diverged, "
+    "75 stopped by a signal and ready for --resume, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=True,
@@ -62,7 +65,11 @@ def fit(
     target: Target = "target",
     preset: Preset = "default",
     train_images: TrainImages = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Stop after so many minutes, with a generator written.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run in OUT.")] = False,
+    track: Annotated[bool, typer.Option("--track", help="Record the training in MLflow.")] = False,
     seed: Seed = 0,
     device: Device = "auto",
     as_json: Json = False,
@@ -70,22 +77,34 @@ def fit(
     """Train a generator per class and write it to a run folder."""
     from ganaug.config import resolve_config
     from ganaug.data.sources import open_data
+    from ganaug.experiment.fit_tracking import MLflowFit
     from ganaug.generator import ConditionalGAN
 
     source = open_data(data, target=target)
-    config = resolve_config(preset, None, train_images)
+    config = replace(resolve_config(preset, None, train_images), max_minutes=max_minutes)
     gan = ConditionalGAN(config=config, device=device, random_state=seed)
-    with _progress("training", config.train_images, "images") as advance:
+    with _progress("training", config.train_images, "images") as advance, ExitStack() as contexts:
+        record = contexts.enter_context(MLflowFit(config, out, experiment="ganaug")) if track else None
 
-        def on_log(stats: dict[str, float]) -> None:
-            losses = f"D {stats['loss/D']:.2f}  G {stats['loss/G']:.2f}"
-            advance(int(stats["images_seen"]), losses)
+        def on_log(line: dict[str, Any]) -> None:
+            if record is not None:
+                record(line)
+            figures = " ".join(f"{k} {line[k]:.2f}" for k in ("loss/D", "loss/G", "distance", "spread"))
+            advance(line["images_seen"], f"{figures} | {line['health']}")
 
         try:
-            gan.fit(source.X, source.y, names=source.class_names, out=out, resume=resume, on_log=on_log)
-        except KeyboardInterrupt:
-            typer.echo(f"interrupted; go on with: ganaug fit {data} --out {out} --resume", err=True)
-            raise typer.Exit(EXIT_INTERRUPTED) from None
+            gan.fit(
+                source.X,
+                source.y,
+                names=source.class_names,
+                out=out,
+                resume=resume,
+                on_log=on_log,
+                on_step=advance,
+            )
+        except TrainingInterrupted as interruption:
+            typer.echo(f"{interruption}. Go on with: ganaug fit {data} --out {out} --resume", err=True)
+            raise typer.Exit(EXIT_RESUME) from None
     classes = dict(zip(gan.schema_.names, _class_sizes(source.y), strict=True))
     done = {"run": str(out), "classes": classes, **gan.history_[-1]}
     if as_json:
@@ -174,7 +193,7 @@ def compare(
             names=source.class_names,
             tracking=MLflowTracker("ganaug") if track else None,
             n_jobs=jobs or min(seeds, os.cpu_count() or 1),
-            on_seed=lambda done, _: advance(done, ""),
+            on_seed=lambda done, _: advance(done),
             config=config,
             device=device,
             random_state=seed,
@@ -194,7 +213,8 @@ DIGITS_TRAIN_IMAGES = 60_000
 
 
 def main() -> None:
-    """Run the command line; errors of ganaug become one line on stderr and an exit code."""
+    """Run the command line; errors and warnings of ganaug become one line on stderr, and an exit code."""
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         app()
     except TrainingDivergedError as error:
@@ -205,6 +225,11 @@ def main() -> None:
         _fail(error, EXIT_ERROR)
 
 
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    kind = "warning" if issubclass(category, GanaugWarning) else category.__name__
+    typer.echo(f"{kind}: {' '.join(str(message).split())}", err=True)
+
+
 def _fail(error: Exception, code: int) -> None:
     typer.echo(f"error: {' '.join(str(error).split())}", err=True)
     sys.exit(code)
@@ -212,28 +237,29 @@ def _fail(error: Exception, code: int) -> None:
 
 @contextmanager
 def _progress(what: str, total: int, unit: str) -> Iterator[Any]:
-    """Show a bar on stderr, if that is a terminal; yields advance(done, text)."""
+    """Show a bar on stderr, if that is a terminal; yields advance(done, text), text being optional."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[text]}"),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total, text="")
-        yield lambda done, text: bar.update(task, completed=min(done, total), text=text)
+        task = bar.add_task(what, total=total, text="", rate=unit)
+
+        def advance(done: int, text: str | None = None) -> None:
+            speed = bar.tasks[task].speed
+            rate = unit if speed is None or unit == "seeds" else f"{unit} {speed:.0f}/s"
+            shown = bar.tasks[task].fields["text"] if text is None else text
+            bar.update(task, completed=min(done, total), rate=rate, text=shown)
+
+        yield advance
 
 
 def _print_table(result: "Comparison") -> None:

@@ -1,7 +1,7 @@
 """What one GAN training is: a frozen dataclass of plain values, and three presets."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from ganaug._checks import did_you_mean, known_name, listed, number
@@ -26,39 +26,71 @@ class GANConfig:
     """
 
     network: Any = "auto"  # a name in NETWORKS, a function like its entries, or "auto" by kind of data
+    conditioning: Any = "projection"  # a name in CONDITIONING, or an object like its entries
     loss: Any = "hinge"  # a name in LOSSES, or an object with the same two methods
+    regularizers: tuple[Any, ...] = ("spectral-norm",)  # names in REGULARIZERS, or objects like its entries
+    mutations: tuple[str, ...] = ()  # names in MUTATIONS: G evolves by these instead of one loss (E-GAN)
+    diversity_weight: float = 0.01  # what diversity counts beside quality in the fitness of a mutation
     diffaugment: tuple[str, ...] = ("translation",)  # names in POLICIES; images only
+    ada_target: float | None = None  # augment with a chance that holds mean sign(D(x)) here; None: always
+    ada_ramp_images: int = 20_000  # images in which that chance can rise from 0 to 1
     z_dim: int = 32  # length of the noise vector
     width: int | None = None  # channels at full resolution (images) or first hidden layer; None: by kind
     batch_size: int = 64  # real images per step, and as many fake ones
     train_images: int = 100_000  # the budget: real images shown to D, repeats counted
+    max_minutes: float | None = None  # stop earlier, after so many minutes of this call
+    target_distance: float | None = None  # stop earlier, when the mean kernel distance is at most this
     lr_G: float = 2e-4  # Adam step of the generator
     lr_D: float = 8e-4  # Adam step of the discriminator (two rates: Heusel et al., 1706.08500)
+    lr_decay_from: float = 1.0  # share of the budget from which both steps fall linearly to 0; 1: never
     betas: tuple[float, float] = (0.0, 0.9)  # Adam moments of both
+    clip_norm: float | None = None  # largest norm of a player's gradient; None: as it is
     d_steps: int = 1  # D steps per G step
     ema_halflife_images: int = 5_000  # after so many images a weight counts half in the average
     ema_rampup: float = 0.05  # early on the half-life is at most this share of the images seen
+    snapshot: str = "last"  # "last" average for all classes, or the "best" one of each class
     precision: str = "auto"  # "float32", "bfloat16" forward passes, or "auto": what the device is fast at
-    log_every_images: int = 10_000  # losses, sample grid and checkpoint
+    log_every_images: int = 10_000  # losses, quality, health, sample grid and checkpoint
+    keep_checkpoints: int = 3  # how many of the last ones stay, beside the best
 
     def __post_init__(self) -> None:
-        for name in ("z_dim", "batch_size", "train_images", "d_steps", "log_every_images"):
+        for name in (
+            "z_dim",
+            "batch_size",
+            "train_images",
+            "d_steps",
+            "ada_ramp_images",
+            "log_every_images",
+            "keep_checkpoints",
+        ):
             number(name, getattr(self, name), low=1, integer=True)
         for name in ("lr_G", "lr_D", "ema_halflife_images", "ema_rampup"):
             number(name, getattr(self, name), low=0, open_low=True)
+        for name in ("max_minutes", "clip_norm"):
+            if getattr(self, name) is not None:
+                number(name, getattr(self, name), low=0, open_low=True)
         if self.width is not None:
             number("width", self.width, low=1, integer=True)
+        if self.ada_target is not None:
+            number("ada_target", self.ada_target, low=-1, high=1)
+        if self.target_distance is not None:
+            number("target_distance", self.target_distance, low=float("-inf"))
+        number("diversity_weight", self.diversity_weight, low=0)
+        number("lr_decay_from", self.lr_decay_from, low=0, high=1)
         number("betas[0]", self.betas[0], low=0, high=1)
         number("betas[1]", self.betas[1], low=0, high=1)
+        known_name("snapshot", self.snapshot, ["last", "best"])
+        for name in ("regularizers", "mutations", "diffaugment"):
+            if isinstance(getattr(self, name), str):
+                raise ConfigError(
+                    f"{name} must be a tuple of names; got the text {getattr(self, name)!r}. "
+                    f"Write ({getattr(self, name)!r},)."
+                )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; an own network or loss is written as its qualified name."""
-        values = asdict(replace(self, network=None, loss=None))
-        for name in ("network", "loss"):
-            own = getattr(self, name)
-            kind = own if hasattr(own, "__qualname__") else type(own)
-            values[name] = own if isinstance(own, str) else f"{kind.__module__}:{kind.__qualname__}"
-        return values
+        """Return plain values for JSON; an own object is written as its type and fields, or its name."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: _plain(value) for name, value in plain.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "GANConfig":
@@ -90,3 +122,15 @@ def resolve_config(preset: str, config: GANConfig | None, train_images: int | No
         )
     chosen = config or PRESETS[known_name("preset", preset, PRESETS)]
     return chosen if train_images is None else replace(chosen, train_images=train_images)
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold of a setting."""
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"type": type(value).__qualname__, **asdict(value)}
+    if value is None or isinstance(value, str | int | float):
+        return value
+    kind = value if hasattr(value, "__qualname__") else type(value)
+    return f"{kind.__module__}:{kind.__qualname__}"

@@ -7,7 +7,10 @@
     ├── ConfigError (also ValueError)       a name or a number is outside what is allowed
     ├── OutputExistsError (also FileExistsError)   an output folder holds something already
     ├── CheckpointError                     a saved run cannot be read
-    └── TrainingDivergedError               a loss stopped being a finite number
+    └── TrainingDivergedError               training went wrong again after each step back
+
+    TrainingInterrupted (a KeyboardInterrupt)   SIGINT or SIGTERM; the run can be resumed
+    GanaugWarning (a UserWarning)               something a user should look at: a leak, a damaged file
 """
 
 __all__ = [
@@ -15,8 +18,10 @@ __all__ = [
     "ConfigError",
     "DataError",
     "GanaugError",
+    "GanaugWarning",
     "OutputExistsError",
     "TrainingDivergedError",
+    "TrainingInterrupted",
 ]
 
 
@@ -41,4 +46,16 @@ class CheckpointError(GanaugError):
 
 
 class TrainingDivergedError(GanaugError):
-    """A loss became NaN or infinite; the last checkpoint is untouched."""
+    """Training went wrong again after each step back; `images_kept` says when it was last sound."""
+
+    def __init__(self, message: str, *, images_kept: int | None = None):
+        super().__init__(message)
+        self.images_kept = images_kept
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """SIGINT or SIGTERM came; the step was finished and the checkpoint written, so that it can resume."""
+
+
+class GanaugWarning(UserWarning):
+    """Something that a user should look at: an augmentation that leaked, a file that was damaged."""

@@ -1,6 +1,6 @@
 """ConditionalGAN: learn one generator per class from labelled data, and draw from it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,25 +8,30 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganaug._checks import empty_folder, listed, number
-from ganaug._random import Seed, as_seed, derive, torch_stream
+from ganaug._random import Seed, as_seed, derive
 from ganaug.config import GANConfig, resolve_config
 from ganaug.data.schema import Schema
 from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError, TrainingDivergedError
-from ganaug.training.loop import check_names, train
+from ganaug.evaluation.leak import Leak
+from ganaug.training.batches import BalancedBatches
+from ganaug.training.drawing import Drawing
+from ganaug.training.game import resolve_game
+from ganaug.training.grid import sample_grid
+from ganaug.training.leaks import find_leaks
 from ganaug.training.run import RunFolder, data_digest
 from ganaug.training.saved import GENERATOR, SavedGenerator, load_generator, save_generator
+from ganaug.training.session import run_training
 from ganaug.training.state import GANState, new_state, torch_device
 
 __all__ = ["ClassGenerator", "ConditionalGAN", "load"]
 
-GENERATE_BATCH = 256
-GRID_ROWS, GRID_COLUMNS = 16, 8
+GRID_COLUMNS = 8
 
-OnLog = Callable[[dict[str, float]], None]
+OnLog = Callable[[dict[str, Any]], None]
 
 
 class ConditionalGAN(BaseEstimator):
@@ -96,6 +101,7 @@ class ConditionalGAN(BaseEstimator):
         out: str | Path | None = None,
         resume: bool = False,
         on_log: OnLog | None = None,
+        on_step: Callable[[int], None] | None = None,
     ) -> "ConditionalGAN":
         """Train on labelled samples.
 
@@ -115,8 +121,10 @@ class ConditionalGAN(BaseEstimator):
         resume : bool
             Go on from the checkpoint in `out`; the result equals an uninterrupted run.
         on_log : callable or None
-            Called between steps, each `log_every_images` and at the end, with losses and
-            ``images_seen``.
+            Called between steps, each `log_every_images` and at the end, with losses, quality,
+            ``health`` and ``images_seen``.
+        on_step : callable or None
+            Called after each step with the images seen so far.
 
         Returns
         -------
@@ -133,56 +141,98 @@ class ConditionalGAN(BaseEstimator):
         CheckpointError
             If `resume` is True and the checkpoint is missing, damaged, or of other data or settings.
         TrainingDivergedError
-            If a loss stops being finite.
+            If training goes wrong (not finite, exploding, collapsed) again after each step back to a
+            sound state with lower rates. The last sound generator stays, here and in `out`.
+        TrainingInterrupted
+            With `out`: on SIGINT or SIGTERM, after the step is finished and a checkpoint written.
+
+        Warns
+        -----
+        GanaugWarning
+            If generated images show the augmentation of the training more often than real ones do, or
+            a damaged checkpoint was passed over.
         """
         if y is None and is_dataset(X):
             X, y, found = dataset_arrays(X)
             names = names if names is not None else found
         config = resolve_config(self.preset, self.config, self.train_images)
-        check_names(config)
+        resolve_game(config)
         if resume and out is None:
             raise ConfigError("resume=True needs the folder of the run; got out=None.")
         schema = Schema.fit(X, y, names=names)
-        x, c = schema.encode_X(X), schema.encode_y(y)
+        x, c = schema.pack_X(X), schema.encode_y(y)
         device, seed = torch_device(self.device), as_seed(self.random_state)
-        n_classes = len(schema.labels)
-        state = new_state(config, shape=schema.codec.shape, n_classes=n_classes, seed=seed, device=device)
-        self._set_fitted(config, schema, state.G_ema, seed, device)
-        self.history_: list[dict[str, float]] = []
+        counts = torch.bincount(c, minlength=len(schema.labels))
+        state = new_state(
+            config,
+            shape=schema.codec.shape,
+            n_classes=len(schema.labels),
+            seed=seed,
+            device=device,
+            counts=counts,
+        )
+        self._set_fitted(config, schema, Drawing(state.G_ema, config.z_dim, state.snapshots), seed)
+        self.history_: list[dict[str, Any]] = []
         run = None
         if out is not None:
             about = {"seed": seed, "config": config.to_dict(), "schema": schema.to_dict()}
-            run = RunFolder(out, {**about, "data": data_digest(x, c)})
+            run = RunFolder(out, {**about, "data": data_digest(x, c)}, keep=config.keep_checkpoints)
             if resume:
                 self.history_ = run.restore(state, fixed_seed=self.random_state is not None)
                 self.seed_ = run.about["seed"]
             else:
                 run.begin(state)
 
-        def log(state: GANState, stats: dict[str, float]) -> None:
-            self.history_.append({"images_seen": state.images_seen, **stats})
+        def log(state: GANState, line: dict[str, Any]) -> None:
+            self._drawing = Drawing(state.G_ema, config.z_dim, state.snapshots)
             if run is not None:
                 run.write(state, self.history_, self.sample_grid if schema.kind == "image" else None)
             if on_log is not None:
-                on_log(self.history_[-1])
+                on_log(line)
 
-        x = x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+        batches = BalancedBatches(
+            x.to(device), c, batch_size=config.batch_size, seed=self.seed_, unpack=schema.unpack_X
+        )
         try:
-            train(state, x.to(device), c, config, seed=self.seed_, on_log=log)
-        except TrainingDivergedError:
-            del self.G_
+            run_training(
+                state,
+                batches,
+                config,
+                seed=self.seed_,
+                history=self.history_,
+                run=run,
+                on_log=log,
+                on_step=on_step,
+            )
+        except TrainingDivergedError as error:
+            if error.images_kept is None:
+                del self.G_
+            elif run is not None:
+                self._save_generator(run.path)
             raise
         if run is not None:
             self._save_generator(run.path)
+        self.leaks_: dict[str, Leak] = {}
+        if schema.kind == "image" and config.diffaugment:
+            self.leaks_ = find_leaks(self._drawing, batches, config.diffaugment, seed=self.seed_)
         return self
 
-    def generate(self, counts: int | Mapping[Any, int], *, random_state: Seed = None) -> tuple[Any, Any]:
+    def generate(
+        self,
+        counts: int | Mapping[Any, int],
+        *,
+        truncation: float | None = None,
+        random_state: Seed = None,
+    ) -> tuple[Any, Any]:
         """Draw an exact number of samples per class.
 
         Parameters
         ----------
         counts : int or dict of {class: int}
             How many, per class; a class is given by its label, the text of it, or its name.
+        truncation : float or None
+            Cut the noise at so many standard deviations: below about 1 samples become more typical and
+            less diverse (Brock et al., 1809.11096).
         random_state : int, RandomState, Generator or None
             None continues the generator's own stream: each call draws new samples, and the n-th call
             after `fit` or `load` always draws the same. A seed makes the call repeatable.
@@ -209,22 +259,9 @@ class ConditionalGAN(BaseEstimator):
         >>> gan.generate({"yes": 2})[1].tolist()
         ['yes', 'yes']
         """
-        check_is_fitted(self, "G_")
-        if not isinstance(counts, Mapping):
-            counts = dict.fromkeys(self.schema_.labels.tolist(), counts)
-        wanted = [(self.schema_.class_index(key), n) for key, n in counts.items()]
-        if len({k for k, _ in wanted}) < len(wanted):
-            raise ConfigError(f"counts must name each class once; got {listed(counts)}.")
-        for key, n in counts.items():
-            number(f"counts[{key!r}]", n, low=0, integer=True)
-        if random_state is None:
-            stream = derive(self.seed_, "generate", self._n_calls)
-            self._n_calls += 1
-        else:
-            stream = as_seed(random_state)
-        x = torch.cat(
-            [torch.empty(0, *self.schema_.codec.shape)] + [self._draw(k, n, stream) for k, n in wanted]
-        )
+        wanted, stream = self._order(counts, truncation, random_state)
+        parts = [self._draw(k, n, stream, truncation) for k, n in wanted]
+        x = torch.cat([torch.empty(0, *self.schema_.codec.shape), *parts])
         c = np.repeat([k for k, _ in wanted], [n for _, n in wanted]).astype(np.int64)
         return self.schema_.decode_X(x), self.schema_.decode_y(c)
 
@@ -259,32 +296,73 @@ class ConditionalGAN(BaseEstimator):
         check_is_fitted(self, "G_")
         self._save_generator(empty_folder(path))
 
-    @torch.no_grad()
-    def _draw(self, class_index: int, n: int, stream: int) -> Tensor:
-        noise = torch_stream(stream, "class", class_index)
-        z = torch.randn(n, self.config_.z_dim, generator=noise)
-        c = torch.full((n,), class_index)
-        parts = [
-            self.G_(zs.to(self.device_), cs.to(self.device_)).float().cpu()
-            for zs, cs in zip(z.split(GENERATE_BATCH), c.split(GENERATE_BATCH), strict=True)
-        ]
-        return torch.cat(parts) if n else torch.empty(0, *self.schema_.codec.shape)
+    def stream(
+        self,
+        counts: int | Mapping[Any, int],
+        *,
+        truncation: float | None = None,
+        random_state: Seed = None,
+    ) -> Iterator[tuple[Any, np.ndarray[Any, Any]]]:
+        """Yield what `generate` returns in pieces of a few hundred, as pairs of samples and class indices.
 
-    def _set_fitted(
-        self, config: GANConfig, schema: Schema, G: nn.Module, seed: int, device: torch.device
-    ) -> None:
-        self.config_, self.schema_, self.G_, self.seed_, self.device_ = (
-            config,
-            schema,
-            G,
-            seed,
-            device,
-        )
+        Nothing but the noise is held, so that any number of samples can be written as they come.
+
+        Parameters
+        ----------
+        counts, truncation, random_state
+            As in `generate`; the same seed gives the same samples.
+
+        Yields
+        ------
+        X_new : array, tensor or DataFrame
+            At most 256 samples of one class.
+        class_indices : ndarray of shape (n,)
+            Index of that class in `classes_`.
+
+        Examples
+        --------
+        >>> X = np.random.default_rng(0).normal(size=(40, 3)); y = np.repeat([0, 1], 20)
+        >>> gan = ConditionalGAN(train_images=128, random_state=0).fit(X, y)
+        >>> [len(X_new) for X_new, _ in gan.stream({1: 300})]
+        [256, 44]
+        """
+        wanted, stream = self._order(counts, truncation, random_state)
+        for k, n in wanted:
+            for x in self._drawing.pieces(k, n, stream=stream, truncation=truncation):
+                yield self.schema_.decode_X(x), np.full(len(x), k, dtype=np.int64)
+
+    def _order(
+        self, counts: int | Mapping[Any, int], truncation: float | None, random_state: Seed
+    ) -> tuple[list[tuple[int, int]], int]:
+        """Return (class index, number) in the order of `counts`, and the seed of this call."""
+        check_is_fitted(self, "G_")
+        if not isinstance(counts, Mapping):
+            counts = dict.fromkeys(self.schema_.labels.tolist(), counts)
+        wanted = [(self.schema_.class_index(key), n) for key, n in counts.items()]
+        if len({k for k, _ in wanted}) < len(wanted):
+            raise ConfigError(f"counts must name each class once; got {listed(counts)}.")
+        for key, n in counts.items():
+            number(f"counts[{key!r}]", n, low=0, integer=True)
+        if truncation is not None:
+            number("truncation", truncation, low=0, open_low=True)
+        if random_state is not None:
+            return wanted, as_seed(random_state)
+        self._n_calls += 1
+        return wanted, derive(self.seed_, "generate", self._n_calls - 1)
+
+    def _draw(self, class_index: int, n: int, stream: int, truncation: float | None = None) -> Tensor:
+        empty = torch.empty(0, *self.schema_.codec.shape)
+        pieces = self._drawing.pieces(class_index, n, stream=stream, truncation=truncation)
+        return torch.cat([empty, *pieces])
+
+    def _set_fitted(self, config: GANConfig, schema: Schema, drawing: Drawing, seed: int) -> None:
+        self.config_, self.schema_, self.seed_ = config, schema, seed
+        self._drawing, self.G_ = drawing, drawing.G
         self.classes_ = schema.labels
         self._n_calls = 0
 
     def _save_generator(self, folder: Path) -> None:
-        saved = SavedGenerator(self.G_, self.config_, self.schema_, self.seed_, self.history_)
+        saved = SavedGenerator(self._drawing, self.config_, self.schema_, self.seed_, self.history_)
         save_generator(folder / GENERATOR, saved)
 
     def sample_grid(self, *, columns: int = GRID_COLUMNS) -> Any:
@@ -314,16 +392,8 @@ class ConditionalGAN(BaseEstimator):
         >>> gan.sample_grid().size
         (82, 102)
         """
-        from PIL import Image
-        from torchvision.utils import make_grid
-
         check_is_fitted(self, "G_")
-        rows = range(min(len(self.classes_), GRID_ROWS))
-        stream = derive(self.seed_, "grid")
-        x = torch.cat([self._draw(k, columns, stream) for k in rows])
-        grid = make_grid((x + 1) / 2, nrow=columns, padding=2)
-        pixels = grid.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()
-        return Image.fromarray(pixels)
+        return sample_grid(self._drawing, n_classes=len(self.classes_), columns=columns, seed=self.seed_)
 
 
 class ClassGenerator:
@@ -374,6 +444,7 @@ def load(path: str | Path, *, network: Any = None, device: str = "auto") -> Cond
     saved = load_generator(Path(path) / GENERATOR, network=network)
     where = torch_device(device)
     gan = ConditionalGAN(config=saved.config, device=device, random_state=saved.seed)
-    gan._set_fitted(saved.config, saved.schema, saved.G.to(where), saved.seed, where)
+    saved.drawing.G.to(where)
+    gan._set_fitted(saved.config, saved.schema, saved.drawing, saved.seed)
     gan.history_ = saved.history
     return gan

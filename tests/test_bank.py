@@ -1,20 +1,27 @@
-"""SampleBank: mapped from disk, checked, exported whole."""
+"""SampleBank: streamed to disk, mapped from there, checked, exported whole."""
 
+import hashlib
 import json
 import pickle
+import tracemalloc
+from collections import namedtuple
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from ganaug import CheckpointError, ConditionalGAN, OutputExistsError, SampleBank
+from ganaug import CheckpointError, ConditionalGAN, ConfigError, OutputExistsError, SampleBank
 from ganaug.data.schema import Schema
 from ganaug.data.sources import open_data
+from ganaug.shards import Shards
 
 RNG = np.random.default_rng(0)
+FIRST = "samples-00000.npy"
 IMAGES = RNG.integers(0, 256, (30, 9, 12, 3)).astype(np.uint8)
 
 
@@ -46,7 +53,7 @@ def test_a_saved_bank_is_the_same_and_mapped(saved: SampleBank) -> None:
         np.testing.assert_array_equal(bank.class_indices, np.arange(30) % 3)
         assert bank.counts == {0: 10, 1: 10, 2: 10}
         assert bank.schema.to_dict() == image_bank().schema.to_dict()
-    assert sorted(f.name for f in saved.path.iterdir()) == ["classes.npy", "manifest.json", "samples.npy"]
+    assert sorted(f.name for f in saved.path.iterdir()) == ["classes.npy", "manifest.json", FIRST]
     assert [f.name for f in saved.path.parent.iterdir()] == ["bank"]
 
 
@@ -70,14 +77,14 @@ def test_a_travelling_bank_carries_no_samples(saved: SampleBank) -> None:
     np.testing.assert_array_equal(in_memory.samples, IMAGES)
 
 
-@pytest.mark.parametrize("name", ["samples.npy", "classes.npy"])
+@pytest.mark.parametrize("name", [FIRST, "classes.npy"])
 def test_a_changed_or_missing_file_is_named(saved: SampleBank, name: str) -> None:
     file = saved.path / name
     whole = file.read_bytes()
     for damaged in (whole[:-1], whole + b"0", bytes([*whole[:-1], whole[-1] ^ 1])):
         file.unlink()
         file.write_bytes(damaged)
-        with pytest.raises(CheckpointError, match=rf"{name} differs from its manifest"):
+        with pytest.raises(CheckpointError, match=rf"{name} (differs from its manifest|is cut, too long)"):
             SampleBank.open(saved.path)
     file.unlink()
     with pytest.raises(CheckpointError, match=name):
@@ -88,7 +95,7 @@ def test_a_manifest_of_another_kind_is_refused(saved: SampleBank) -> None:
     file = saved.path / "manifest.json"
     manifest = json.loads(file.read_text())
     file.write_text(json.dumps({**manifest, "format": 99}))
-    with pytest.raises(CheckpointError, match="has format 99; this version reads format 1"):
+    with pytest.raises(CheckpointError, match="has format 99; this version reads formats 1, 2"):
         SampleBank.open(saved.path)
     for content in ("", "{}", "[]", json.dumps({**manifest, "schema": {}})):
         file.write_text(content)
@@ -121,7 +128,7 @@ def test_a_crash_while_writing_leaves_nothing(tmp_path: Path, monkeypatch: pytes
         if len(calls) == 2:
             raise OSError("disk full")
 
-    monkeypatch.setattr("numpy.save", crash_later)
+    monkeypatch.setattr("ganaug.shards.ShardWriter.write", crash_later)
     monkeypatch.setattr(Image.Image, "save", crash_later)
     with pytest.raises(OSError, match="disk full"):
         write(image_bank(), tmp_path / "out")
@@ -174,3 +181,204 @@ def test_a_table_without_column_names_gets_some(tmp_path: Path) -> None:
     assert list(source.X.columns) == ["x0", "x1"]
     np.testing.assert_array_equal(source.X, X)
     assert source.y.tolist() == ["no", "yes"] * 10
+
+
+class OneStream:
+    """A generator whose pieces can be drawn once, in order: each image is full of its class and number."""
+
+    def __init__(self, *, stop_after: int = 10**9):
+        self.schema_, self.stop_after = image_bank().schema, stop_after
+
+    def stream(self, counts: Any, *, random_state: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        drawn = 0
+        for key, n in counts.items():
+            for start in range(0, n, 100):
+                if drawn >= self.stop_after:
+                    raise KeyboardInterrupt
+                numbers = np.arange(start, min(start + 100, n)) % 80 + 80 * key
+                drawn += len(numbers)
+                yield (
+                    np.broadcast_to(numbers[:, None, None, None], (len(numbers), 9, 12, 3)).astype(np.uint8),
+                    np.full(len(numbers), key),
+                )
+
+
+def test_a_streamed_bank_holds_what_generate_draws(digits, tiny, tmp_path: Path) -> None:
+    gan = ConditionalGAN(config=tiny, random_state=0).fit(*digits)
+    counts, seen = {7: 300, 1: 20, 4: 0}, []
+    bank = SampleBank.from_gan(
+        gan,
+        counts,
+        path=tmp_path / "bank",
+        random_state=4,
+        on_progress=lambda *a: seen.append(a),
+        shard_rows=70,
+    )
+    X, y = gan.generate(counts, random_state=4)
+    assert isinstance(bank.samples, Shards)
+    assert bank.samples.dtype == X.dtype
+    np.testing.assert_array_equal(bank.samples, X)
+    np.testing.assert_array_equal(bank.schema.labels[bank.class_indices], y)
+    assert bank.counts == counts
+    assert seen == sorted(seen)
+    assert seen[-1] == (320, 320)
+    in_memory = SampleBank.from_gan(gan, counts, random_state=4)
+    np.testing.assert_array_equal(in_memory.samples, X)
+
+
+def test_the_manifest_of_a_streamed_bank_has_the_sum_of_each_file(tmp_path: Path) -> None:
+    bank = SampleBank.from_gan(OneStream(), {0: 150, 2: 101}, path=tmp_path / "bank", shard_rows=100)
+    manifest = json.loads((bank.path / "manifest.json").read_text())
+    files = {f.name: f for f in bank.path.iterdir() if f.name != "manifest.json"}
+    assert sorted(files) == ["classes.npy", FIRST, "samples-00001.npy", "samples-00002.npy"]
+    assert manifest["sha256"] == {n: hashlib.sha256(f.read_bytes()).hexdigest() for n, f in files.items()}
+    assert [len(np.load(files[f"samples-0000{i}.npy"])) for i in range(3)] == [100, 100, 51]
+    assert (manifest["format"], manifest["counts"]) == (2, {"0": 150, "1": 0, "2": 101})
+    assert SampleBank.open(bank.path).counts == {0: 150, 1: 0, 2: 101}
+
+
+def peak_memory(work: Callable[[], object]) -> int:
+    tracemalloc.start()
+    work()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def test_memory_does_not_grow_with_the_number_of_streamed_samples(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("ganaug.shards.PIECE_BYTES", 50_000)
+
+    def stream(n: int) -> None:
+        SampleBank.from_gan(OneStream(), {0: n, 1: n}, path=tmp_path / str(n), shard_rows=5_000)
+
+    few, many = peak_memory(lambda: stream(3_000)), peak_memory(lambda: stream(30_000))
+    assert SampleBank.open(tmp_path / "30000").samples.nbytes == 60_000 * 9 * 12 * 3
+    assert many < few + 50_000 < 500_000
+
+
+def test_memory_does_not_grow_with_the_number_of_exported_samples(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("ganaug.shards.PIECE_BYTES", 10_000)
+    peaks = []
+    for n in (2_000, 20_000):
+        X, c = RNG.normal(size=(n, 5)), np.arange(n) % 2
+        bank = SampleBank(X, c, Schema.fit(X, c)).save(tmp_path / f"bank{n}", shard_rows=3_000)
+        bank.export(tmp_path / f"warm{n}")
+        peaks.append(peak_memory(lambda bank=bank, n=n: bank.export(tmp_path / f"out{n}")))
+    assert peaks[1] < peaks[0] + 50_000 < 800_000
+
+
+def test_an_interrupted_stream_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        SampleBank.from_gan(OneStream(stop_after=300), {0: 900}, path=tmp_path / "bank", shard_rows=200)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_room_is_named_before_anything_is_written(tmp_path, monkeypatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(10**9, 0, 10**6))
+    message = r"needs 0\.03 GB; .* has 0\.00 GB free"
+    with pytest.raises(OSError, match=message):
+        SampleBank.from_gan(OneStream(), {0: 100_000}, path=tmp_path / "new" / "bank")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_empty_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(OutputExistsError):
+        SampleBank.from_gan(OneStream(stop_after=0), {0: 5}, path=tmp_path)
+
+
+@pytest.mark.parametrize("shard_rows", [0, -1, 2.5])
+def test_a_number_of_rows_per_file_that_makes_no_files_is_refused(tmp_path: Path, shard_rows) -> None:
+    with pytest.raises(ConfigError, match="shard_rows must be an integer of at least 1"):
+        image_bank().save(tmp_path / "bank", shard_rows=shard_rows)
+
+
+def test_an_empty_bank_is_saved_and_exported(tmp_path: Path) -> None:
+    bank = SampleBank.from_gan(OneStream(), {0: 0}, path=tmp_path / "bank")
+    assert (len(bank), bank.samples.shape, bank.samples.dtype) == (0, (0, 9, 12, 3), np.uint8)
+    bank.export(tmp_path / "out")
+    assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["cat", "dog", "eel"]
+    X = np.zeros((4, 2))
+    table = SampleBank(X[:0], np.zeros(0, np.int64), Schema.fit(X, [0, 0, 1, 1]))
+    table.save(tmp_path / "table").export(tmp_path / "csv")
+    assert (tmp_path / "csv" / "samples.csv").read_text() == "x0,x1,target\n"
+
+
+def test_a_bank_of_several_files_travels_and_is_exported_like_one(tmp_path: Path) -> None:
+    bank = image_bank().save(tmp_path / "bank", shard_rows=7)
+    content = pickle.dumps(bank)
+    assert len(content) < 5_000
+    np.testing.assert_array_equal(pickle.loads(content).samples, IMAGES)
+    bank.export(tmp_path / "many")
+    image_bank().export(tmp_path / "one")
+    files = [f.relative_to(tmp_path / "one") for f in (tmp_path / "one").rglob("*.png")]
+    assert len(files) == 30
+    assert all((tmp_path / d / f).read_bytes() for d in ("one", "many") for f in files)
+    for file in files:
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "many" / file).read_bytes()
+
+
+def test_a_table_exported_in_pieces_is_the_same_file(tmp_path: Path, monkeypatch) -> None:
+    X = pd.DataFrame({"x": RNG.normal(size=50), "n": np.arange(50), "flag": np.arange(50) % 3 == 0})
+    schema = Schema.fit(X, np.arange(50) % 2)
+    bank = SampleBank(X.to_numpy(float), np.arange(50) % 2, schema)
+    bank.export(tmp_path / "one")
+    monkeypatch.setattr("ganaug.shards.PIECE_BYTES", 200)
+    bank.save(tmp_path / "bank", shard_rows=9).export(tmp_path / "many")
+    one, many = ((tmp_path / name / "samples.csv").read_bytes() for name in ("one", "many"))
+    assert one == many
+
+
+def write_format_1(folder: Path) -> None:
+    folder.mkdir()
+    np.save(folder / "samples.npy", IMAGES)
+    np.save(folder / "classes.npy", np.arange(30) % 3)
+    names = ("samples.npy", "classes.npy")
+    manifest = {
+        "format": 1,
+        "synthetic": True,
+        "counts": {"0": 10, "1": 10, "2": 10},
+        "sha256": {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in names},
+        "schema": image_bank().schema.to_dict(),
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_a_bank_of_format_1_opens(tmp_path: Path) -> None:
+    write_format_1(tmp_path / "old")
+    bank = SampleBank.open(tmp_path / "old")
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(bank)).samples, IMAGES)
+    assert bank.counts == {0: 10, 1: 10, 2: 10}
+
+
+def test_without_sums_sizes_types_and_counts_are_still_checked(tmp_path: Path) -> None:
+    good = image_bank().save(tmp_path / "bank", shard_rows=12).path
+    file = good / "samples-00002.npy"
+    whole = file.read_bytes()
+    file.write_bytes(bytes([*whole[:-1], whole[-1] ^ 1]))
+    SampleBank.open(good, verify=False)
+    with pytest.raises(CheckpointError, match=r"samples-00002\.npy differs"):
+        SampleBank.open(good)
+    cases = {
+        "is cut": lambda: file.write_bytes(whole[:-1]),
+        "one dtype and row shape": lambda: np.save(file, np.zeros((6, 9, 12, 3), np.int8)),
+        "differs from its manifest": lambda: np.save(file, np.zeros((5, 9, 12, 3), np.uint8)),
+    }
+    for message, damage in cases.items():
+        damage()
+        with pytest.raises(CheckpointError, match=message):
+            SampleBank.open(good, verify=False)
+    file.write_bytes(whole)
+    for classes in (np.arange(30) % 2, np.full(30, 10**15), np.full(30, -1), np.zeros(30)):
+        np.save(good / "classes.npy", classes)
+        with pytest.raises(CheckpointError, match="is not a bank"):
+            SampleBank.open(good, verify=False)
+
+
+@pytest.mark.parametrize("name", ["../samples-00000.npy", "samples-00001.npy", "/etc/passwd"])
+def test_a_manifest_cannot_name_files_of_its_own(saved: SampleBank, name: str) -> None:
+    file = saved.path / "manifest.json"
+    file.write_text(file.read_text().replace(FIRST, name))
+    with pytest.raises(CheckpointError, match="the manifest lists"):
+        SampleBank.open(saved.path)

@@ -1,7 +1,10 @@
 """Image codec: arrays of any common layout and dtype to tensors in [-1, 1], and back exactly."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,9 @@ from torch import Tensor
 from ganaug._checks import finite
 from ganaug.errors import DataError
 
-MIN_SIDE, MAX_SIDE = 8, 64
+MIN_SIDE, MAX_SIDE = 8, 128
+MAX_BYTE = 255
+PIECE_VALUES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +34,8 @@ class ImageCodec:
     ((3, 8, 9), 'nhwc')
     >>> bool((codec.decode(codec.encode(X)) == X).all())
     True
+    >>> codec.pack(X).dtype, bool((codec.unpack(codec.pack(X)) == codec.encode(X)).all())
+    (torch.uint8, True)
     """
 
     layout: str  # "nhw", "nchw" or "nhwc"
@@ -51,7 +58,6 @@ class ImageCodec:
                 f"images must have sides of {MIN_SIDE} to {MAX_SIDE} pixels; got {height} x {width}. "
                 "Resize them first, e.g. with PIL.Image.resize."
             )
-        finite("images", X)
         low, high = _range(X)
         codec = cls(
             layout=layout,
@@ -61,40 +67,83 @@ class ImageCodec:
             high=high,
             levels=None,
         )
-        for levels in _candidate_levels(X, low, high):
-            gridded = cls(**{**asdict(codec), "levels": levels})
-            if np.array_equal(gridded.decode(gridded.encode(X)), X):
-                return gridded
+        levels = _candidate_levels(X, low, high)
+        if levels is None:
+            return codec
+        gridded = replace(codec, levels=levels)
+        if X.dtype.kind != "f" or all(gridded._keeps(X[rows]) for rows in _pieces(X)):
+            return gridded
         return codec
 
     def encode(self, X: np.ndarray[Any, Any]) -> Tensor:
         """Return (n, channels, height, width): float32 for values on a grid, else float64."""
-        to_nchw: dict[str, Callable[[], np.ndarray[Any, Any]]] = {
-            "nhw": lambda: X[:, None],
-            "nhwc": lambda: np.moveaxis(X, -1, 1),
-            "nchw": lambda: X,
-        }
-        nchw = to_nchw[self.layout]()
-        if nchw.shape[1:] != self.shape:
-            raise DataError(
-                f"images must have (channels, height, width) {self.shape} as in fit; got {nchw.shape[1:]}."
-            )
-        unit = (nchw.astype(np.float64) - self.low) / (self.high - self.low)
-        kind = np.float64 if self.levels is None else np.float32
-        return torch.from_numpy((unit * 2 - 1).astype(kind))
+        nchw = np.moveaxis(self._nhwc(X), -1, 1)
+        x = np.empty_like(nchw, dtype=np.float64 if self.levels is None else np.float32)
+        for rows in _pieces(nchw):
+            x[rows] = self._unit(nchw[rows]) * 2 - 1
+        return torch.from_numpy(x)
 
     def decode(self, x: Tensor) -> np.ndarray[Any, Any]:
         """Return images in the caller's layout, dtype and range; values outside [-1, 1] are cut."""
-        unit = (x.detach().cpu().double().clamp(-1, 1).numpy() + 1) / 2
+        X = self._values((x.detach().cpu().double().clamp(-1, 1).numpy() + 1) / 2)
+        if self.layout == "nhw":
+            return X[:, 0]
+        return np.ascontiguousarray(np.moveaxis(X, 1, -1)) if self.layout == "nhwc" else X
+
+    def pack(self, X: np.ndarray[Any, Any]) -> Tensor:
+        """Return the images of the fit as (n, channels, height, width), channels last in memory.
+
+        The type is uint8, the number of the level, where there are at most 256 of them; else float32,
+        as encoded. Bytes that are stored so already are shared with `X`, not copied.
+        """
+        nhwc = self._nhwc(X)
+        small = self.levels is not None and self.levels <= MAX_BYTE
+        stored_so = small and X.dtype == np.uint8 and (self.low, self.high) == (0, self.levels)
+        if stored_so and nhwc.flags.c_contiguous:
+            return _shared(nhwc).permute(0, 3, 1, 2)
+        packed = np.empty(nhwc.shape, np.uint8 if small else np.float32)
+        for rows in _pieces(nhwc):
+            if stored_so:
+                packed[rows] = nhwc[rows]
+            elif small:
+                packed[rows] = np.rint(self._unit(nhwc[rows]).clip(0, 1) * self.levels)
+            else:
+                packed[rows] = self._unit(nhwc[rows]) * 2 - 1
+        return torch.from_numpy(packed).permute(0, 3, 1, 2)
+
+    def unpack(self, packed: Tensor) -> Tensor:
+        """Return packed images (n, channels, height, width) as float32: bit for bit those encoded."""
+        if packed.dtype != torch.uint8:
+            return packed
+        nhwc = packed.permute(0, 2, 3, 1)
+        values = _level_values(self, packed.device).index_select(0, nhwc.reshape(-1).int())
+        return values.view(nhwc.shape).permute(0, 3, 1, 2)
+
+    def _nhwc(self, X: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        nhwc = X[..., None] if self.layout == "nhw" else X
+        if self.layout == "nchw":
+            nhwc = np.moveaxis(X, 1, -1)
+        channels, height, width = self.shape
+        if nhwc.shape[1:] != (height, width, channels):
+            got = tuple(nhwc.shape[i] for i in (-1, *range(1, nhwc.ndim - 1)))
+            raise DataError(f"images must have (channels, height, width) {self.shape} as in fit; got {got}.")
+        return nhwc
+
+    def _unit(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Return the caller's values on the scale from 0 to 1."""
+        return (values.astype(np.float64) - self.low) / (self.high - self.low)
+
+    def _values(self, unit: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Return the caller's values, in the caller's dtype, of numbers from 0 to 1."""
         if self.levels is not None:
             unit = np.rint(unit * self.levels) / self.levels
         values = (self.low + unit * (self.high - self.low)).astype(np.float64)
         if np.dtype(self.dtype).kind != "f":
             values = np.rint(values)
-        X = values.astype(self.dtype)
-        if self.layout == "nhw":
-            return X[:, 0]
-        return np.ascontiguousarray(np.moveaxis(X, 1, -1)) if self.layout == "nhwc" else X
+        return values.astype(self.dtype)
+
+    def _keeps(self, X: np.ndarray[Any, Any]) -> bool:
+        return np.array_equal(self.decode(self.encode(X)), X)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -119,9 +168,17 @@ def _layout(shape: tuple[int, ...]) -> str:
     )
 
 
+def _pieces(X: np.ndarray[Any, Any]) -> Iterator[slice]:
+    """Return slices of rows whose float64 copies stay small."""
+    step = max(1, PIECE_VALUES // max(1, math.prod(X.shape[1:])))
+    return (slice(start, start + step) for start in range(0, len(X), step))
+
+
 def _range(X: np.ndarray[Any, Any]) -> tuple[float, float]:
     """Return the conventional range that holds the values, else their own minimum and maximum."""
     low, high = float(X.min()), float(X.max())
+    if not math.isfinite(low) or not math.isfinite(high):
+        finite("images", X)
     if X.dtype.kind == "f":
         if low >= 0 and high <= 1 and high > low:
             return 0.0, 1.0
@@ -132,8 +189,25 @@ def _range(X: np.ndarray[Any, Any]) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def _candidate_levels(X: np.ndarray[Any, Any], low: float, high: float) -> list[int]:
+def _candidate_levels(X: np.ndarray[Any, Any], low: float, high: float) -> int | None:
+    """Return into how many steps the range may be cut so that all values fall on one."""
     span = high - low
-    if span == int(span) and span <= 65535 and (X.dtype.kind != "f" or not np.any(X % 1)):
-        return [int(span)]
-    return [255] if X.dtype.kind == "f" and span in (1.0, 2.0) else []
+    small = span == int(span) and span <= 65535 and max(abs(low), abs(high)) < 2**52
+    if small and (X.dtype.kind != "f" or not any(np.any(X[rows] % 1) for rows in _pieces(X))):
+        return int(span)
+    return MAX_BYTE if X.dtype.kind == "f" and span in (1.0, 2.0) else None
+
+
+@lru_cache(maxsize=64)
+def _level_values(codec: ImageCodec, device: torch.device) -> Tensor:
+    """Return the encoded value of each level, float32."""
+    assert codec.levels is not None  # only those are packed as bytes
+    stored = codec._values(np.arange(codec.levels + 1) / codec.levels)
+    return torch.from_numpy((codec._unit(stored) * 2 - 1).astype(np.float32)).to(device)
+
+
+def _shared(array: np.ndarray[Any, Any]) -> Tensor:
+    """Return a tensor on the memory of the array, which may be read-only."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.from_numpy(array)

@@ -65,6 +65,17 @@ class Schema:
         """Return X as float32 tensor (n, *shape)."""
         return self.codec.encode(_array(X)).float()
 
+    def pack_X(self, X: Any) -> Tensor:
+        """Return X (n, *shape) in few bytes: uint8 for images of up to 256 levels, else float32.
+
+        Images lie channels last in memory. Only data that `fit` saw may be packed.
+        """
+        return self.codec.pack(_array(X))
+
+    def unpack_X(self, packed: Tensor) -> Tensor:
+        """Return rows of what `pack_X` gave as float32 (n, *shape), equal to those of `encode_X`."""
+        return self.codec.unpack(packed)
+
     def encode_y(self, y: Any) -> Tensor:
         """Return class indices (n,); a label that fit did not see raises DataError."""
         y_array = np.asarray(_array(y))

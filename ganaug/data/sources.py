@@ -111,23 +111,33 @@ def dataset_arrays(dataset: Any) -> tuple[Any, np.ndarray[Any, Any], Sequence[st
     first = dataset[0]
     if not (isinstance(first, (tuple, list)) and len(first) == 2):
         raise DataError(f"items must be pairs (x, label); got {type(first).__name__}.")
-    items = [dataset[i] for i in range(len(dataset))]
     tensors = isinstance(first[0], Tensor)
-    rows = [x.detach().cpu().numpy() if tensors else np.asarray(x) for x, _ in items]
-    shapes = {r.shape for r in rows}
-    if len(shapes) > 1:
-        raise DataError(f"samples must have one shape; got {listed(sorted(shapes))}. Resize images first.")
-    X: Any = np.stack(rows)
+    like = _pixels(first[0])
+    X: Any = np.empty((len(dataset), *like.shape), like.dtype)
+    labels = []
+    for i in range(len(dataset)):
+        x, label = dataset[i]
+        row = _pixels(x)
+        if row.shape != like.shape:
+            shapes = listed(sorted({row.shape, like.shape}))
+            raise DataError(f"samples must have one shape; got {shapes}. Resize images first.")
+        if row.dtype != X.dtype:
+            X = X.astype(np.result_type(row.dtype, X.dtype), copy=False)
+        X[i] = row
+        labels.append(label.item() if isinstance(label, (Tensor, np.generic)) else label)
     if tensors:
         import torch
 
         X = torch.from_numpy(X)
-    labels = [t.item() if isinstance(t, (Tensor, np.generic)) else t for _, t in items]
     kinds = sorted({type(label).__name__ for label in labels})
     if len(kinds) > 1:
         raise DataError(f"labels must be of one type; got {listed(kinds)}.")
     y = np.array(labels)
     return X, y, class_names(dataset)
+
+
+def _pixels(x: Any) -> np.ndarray[Any, Any]:
+    return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
 
 
 def class_names(dataset: Any) -> Sequence[str] | None:

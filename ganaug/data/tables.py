@@ -96,6 +96,14 @@ class TableCodec:
         frame.columns = pd.Index(self.columns)
         return frame
 
+    def pack(self, X: Any) -> Tensor:
+        """Return encoded rows (n, n_features), float32."""
+        return self.encode(X).float()
+
+    def unpack(self, packed: Tensor) -> Tensor:
+        """Return packed rows as they are."""
+        return packed
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {"columns": self.columns, "dtypes": self.dtypes, "knots": self.knots}

@@ -24,7 +24,7 @@ from ganaug.experiment.inputs import as_rows, check_classifier, check_parts, giv
 from ganaug.experiment.splits import Labelled, make_splits
 from ganaug.experiment.tracking import Tracker, resolve_tracker
 from ganaug.mixing.fill import Fill
-from ganaug.training.loop import check_names
+from ganaug.training.game import resolve_game
 from ganaug.training.run import data_digest
 from ganaug.training.state import torch_device
 
@@ -149,7 +149,7 @@ def compare(
         raise ConfigError(f"classic must be an albumentations Compose; got {type(classic).__name__}.")
     tracker = resolve_tracker(tracking)
     resolved = resolve_config(preset, config, train_images)
-    check_names(resolved)
+    resolve_game(resolved)
     torch_device(device)
     seed = as_seed(random_state)
     given_test = () if test is None else given_test_set(test, schema)

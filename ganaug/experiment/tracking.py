@@ -93,21 +93,14 @@ class _MLflowRecord:
         self.settings, self.primary, self.metric, self.names = settings, primary, metric, names
 
     def __enter__(self) -> "Record":
-        import mlflow
-
-        for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking.fluent"):
-            logging.getLogger(name).setLevel(logging.WARNING)  # the birth of a new store, line by line
-
-        self.mlflow = mlflow
-        self.client = mlflow.MlflowClient()
-        named = {"MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"} & set(os.environ)
-        if self.experiment is not None and mlflow.active_run() is None and not named:
-            mlflow.set_experiment(self.experiment)
-        run = mlflow.start_run(run_name="ganaug compare", nested=mlflow.active_run() is not None)
+        self.mlflow, run = start_run("ganaug compare", self.experiment)
+        self.client = self.mlflow.MlflowClient()
         self.run_id, self.experiment_id = run.info.run_id, run.info.experiment_id
         params = {**_flat(self.settings), "primary": self.primary, "metric": self.metric}
-        mlflow.log_params({k: str(v)[:6000] for k, v in params.items()})
-        mlflow.set_tags({"ganaug.kind": "comparison", "ganaug.data_digest": self.settings["data_digest"]})
+        self.mlflow.log_params({k: str(v)[:6000] for k, v in params.items()})
+        self.mlflow.set_tags(
+            {"ganaug.kind": "comparison", "ganaug.data_digest": self.settings["data_digest"]}
+        )
         return self
 
     def cells(self, cells: "Sequence[Cell]") -> None:
@@ -181,8 +174,26 @@ class _MLflowRecord:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        status = "FINISHED" if kind is None else "KILLED" if kind is KeyboardInterrupt else "FAILED"
-        self.mlflow.end_run(status)
+        self.mlflow.end_run(final_status(kind))
+
+
+def start_run(name: str, experiment: str | None) -> tuple[Any, Any]:
+    """Return mlflow and a new active run, below the one that is active already if there is one."""
+    import mlflow
+
+    for logger in ("alembic", "mlflow.store.db.utils", "mlflow.tracking.fluent"):
+        logging.getLogger(logger).setLevel(logging.WARNING)  # the birth of a new store, line by line
+    named = {"MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"} & set(os.environ)
+    if experiment is not None and mlflow.active_run() is None and not named:
+        mlflow.set_experiment(experiment)
+    return mlflow, mlflow.start_run(run_name=name, nested=mlflow.active_run() is not None)
+
+
+def final_status(kind: type[BaseException] | None) -> str:
+    """Return the status of a run that ended with an exception of this kind, or without one."""
+    if kind is None:
+        return "FINISHED"
+    return "KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED"
 
 
 TRACKERS: dict[str, type[MLflowTracker]] = {"mlflow": MLflowTracker}

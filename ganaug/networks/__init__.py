@@ -1,15 +1,41 @@
 """G and D: `NETWORKS` maps a name to a function that builds both from plain sizes."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 
+from ganaug.networks.conditioning import CONDITIONING, PROJECTION, Answer, Conditioning
+from ganaug.networks.dcgan import dcgan
 from ganaug.networks.mlp import mlp
+from ganaug.networks.r3gan import r3gan
 from ganaug.networks.resnet import resnet
+from ganaug.networks.style import style
 
-__all__ = ["NETWORKS", "NetworkPair", "mlp", "resnet"]
+__all__ = [
+    "CONDITIONING",
+    "NETWORKS",
+    "PROJECTION",
+    "Answer",
+    "Conditioning",
+    "NetworkPair",
+    "dcgan",
+    "mlp",
+    "r3gan",
+    "resnet",
+    "style",
+]
 
 NetworkPair = Callable[..., tuple[nn.Module, nn.Module]]
-"""Called as pair(shape=, n_classes=, z_dim=, width=); returns G(z, c) and D(x, c)."""
+"""Called as pair(shape=, n_classes=, z_dim=, width=, conditioning=); returns G(z, c) and D(x, c)."""
 
-NETWORKS: dict[str, NetworkPair] = {"mlp": mlp, "resnet": resnet}
+NETWORKS: dict[str, NetworkPair] = {
+    "mlp": mlp,
+    "dcgan": dcgan,
+    "resnet": resnet,
+    "resnet-attention": partial(resnet, attention=True),
+    "r3gan": r3gan,
+    "style": style,
+    "style-growing": partial(style, grow_images=20_000),
+}
+"""Every pair by name."""

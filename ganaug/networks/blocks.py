@@ -1,27 +1,37 @@
-"""Parts that several networks share: spectral norm, the projection head, conditional norm."""
+"""Parts that several image networks share: their sizes, conditional norm, residual blocks."""
+
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
+
+from ganaug.errors import ConfigError
+from ganaug.networks.resample import DownConv, UpConv, halved
 
 
-def conv(n_in: int, n_out: int, kernel: int = 3) -> nn.Module:
-    """Return a size-preserving convolution with spectral norm (Miyato et al., 1802.05957)."""
-    return spectral_norm(nn.Conv2d(n_in, n_out, kernel, padding=kernel // 2))
+def channels(shape: tuple[int, ...], width: int) -> list[int]:
+    """Return the channels from full resolution down to the stem, whose shorter side is 4 to 7."""
+    if len(shape) != 3:
+        raise ConfigError(
+            f"shape must be (channels, height, width) for an image network; got {tuple(shape)}. "
+            "Use network 'mlp' for tables."
+        )
+    n_halvings = max(1, int(math.log2(min(shape[1:]) / 4)))
+    return [width * min(2**level, 4) for level in range(n_halvings + 1)]
 
 
-class ProjectionHead(nn.Module):
-    """Logit of features h and class c: w.h + embed(c).h (Miyato and Koyama, 1802.05637)."""
+def stem_sides(shape: tuple[int, ...], n_halvings: int) -> tuple[int, int]:
+    """Return height and width after the halvings, each rounded up."""
+    height, width = (math.ceil(side / 2**n_halvings) for side in shape[1:])
+    return height, width
 
-    def __init__(self, n_features: int, n_classes: int):
-        super().__init__()
-        self.linear = spectral_norm(nn.Linear(n_features, 1))
-        self.embed = spectral_norm(nn.Embedding(n_classes, n_features))
 
-    def forward(self, h: Tensor, c: Tensor) -> Tensor:
-        logits: Tensor = self.linear(h).squeeze(1) + (self.embed(c) * h).sum(1)
-        return logits
+def cropped(h: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return the centre of the maps, as large as an image of `shape`."""
+    height, width = shape[1:]
+    top, left = (h.shape[2] - height) // 2, (h.shape[3] - width) // 2
+    return h[:, :, top : top + height, left : left + width]
 
 
 class ConditionalNorm(nn.Module):
@@ -36,8 +46,7 @@ class ConditionalNorm(nn.Module):
 
     def forward(self, h: Tensor, w: Tensor) -> Tensor:
         scale, shift = self.modulation(w)[:, :, None, None].chunk(2, dim=1)
-        modulated: Tensor = self.norm(h) * (1 + scale) + shift
-        return modulated
+        return torch.addcmul(shift, self.norm(h), 1 + scale)
 
 
 class UpBlock(nn.Module):
@@ -46,14 +55,14 @@ class UpBlock(nn.Module):
     def __init__(self, n_in: int, n_out: int, n_condition: int):
         super().__init__()
         self.norm1, self.norm2 = (ConditionalNorm(n, n_condition) for n in (n_in, n_out))
-        self.conv1 = nn.Conv2d(n_in, n_out, 3, padding=1)
+        self.conv1 = UpConv(n_in, n_out)
         self.conv2 = nn.Conv2d(n_out, n_out, 3, padding=1)
         self.skip = nn.Conv2d(n_in, n_out, 1)
 
     def forward(self, h: Tensor, w: Tensor) -> Tensor:
         skip = F.interpolate(self.skip(h), scale_factor=2.0)
-        h = F.interpolate(F.relu(self.norm1(h, w)), scale_factor=2.0)
-        out: Tensor = self.conv2(F.relu(self.norm2(self.conv1(h), w))) + skip
+        h = self.conv1(F.relu(self.norm1(h, w), inplace=True))
+        out: Tensor = self.conv2(F.relu(self.norm2(h, w), inplace=True)) + skip
         return out
 
 
@@ -63,19 +72,12 @@ class DownBlock(nn.Module):
     def __init__(self, n_in: int, n_out: int, *, first: bool = False, halve: bool = True):
         super().__init__()
         self.first, self.halve = first, halve
-        self.conv1, self.conv2 = conv(n_in, n_out), conv(n_out, n_out)
-        self.skip = conv(n_in, n_out, 1)
+        self.conv1 = nn.Conv2d(n_in, n_out, 3, padding=1)
+        self.conv2 = DownConv(n_out, n_out) if halve else nn.Conv2d(n_out, n_out, 3, padding=1)
+        self.skip = nn.Conv2d(n_in, n_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(x if self.first else F.relu(x))
-        h = self.conv2(F.relu(h))
-        out: Tensor = self._pool(h) + self.skip(self._pool(x))
+        h = self.conv2(F.relu(h, inplace=True))
+        out: Tensor = h + self.skip(halved(x) if self.halve else x)
         return out
-
-    def _pool(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, 2, ceil_mode=True) if self.halve else x
-
-
-def one_condition(z: Tensor, c: Tensor, embed: nn.Embedding) -> Tensor:
-    """Return noise and class embedding side by side, the condition of every layer of G."""
-    return torch.cat([z, embed(c)], dim=1)

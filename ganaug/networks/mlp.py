@@ -3,20 +3,22 @@
 import math
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
-from ganaug.networks.blocks import ProjectionHead, one_condition
+from ganaug.networks.conditioning import PROJECTION, Answer, Conditioning
 
 
 class MLPGenerator(nn.Module):
     """Map noise z (n, z_dim) and classes c (n,) to samples (n, *shape) in [-1, 1]."""
 
-    def __init__(self, *, shape: tuple[int, ...], n_classes: int, z_dim: int, width: int):
+    def __init__(
+        self, *, shape: tuple[int, ...], n_classes: int, z_dim: int, width: int, conditioning: Conditioning
+    ):
         super().__init__()
         self.shape = tuple(shape)
         sizes = [2 * z_dim, width, 2 * width, 4 * width]
-        self.embed = nn.Embedding(n_classes, z_dim)
+        self.embed = conditioning.embedding(n_classes, z_dim)
         self.hidden = nn.Sequential(
             *(
                 nn.Sequential(nn.Linear(a, b), nn.BatchNorm1d(b), nn.LeakyReLU(0.2))
@@ -26,29 +28,34 @@ class MLPGenerator(nn.Module):
         self.out = nn.Linear(sizes[-1], math.prod(self.shape))
 
     def forward(self, z: Tensor, c: Tensor) -> Tensor:
-        h = self.hidden(one_condition(z, c, self.embed))
+        h = self.hidden(torch.cat([z, self.embed(c)], dim=1))
         x: Tensor = self.out(h).tanh().unflatten(1, self.shape)
         return x
 
 
 class MLPDiscriminator(nn.Module):
-    """Map samples (n, *shape) and classes c (n,) to logits (n,)."""
+    """Map samples (n, *shape) and classes c (n,) to the answer of the head."""
 
-    def __init__(self, *, shape: tuple[int, ...], n_classes: int, width: int):
+    def __init__(self, *, shape: tuple[int, ...], n_classes: int, width: int, conditioning: Conditioning):
         super().__init__()
         sizes = [math.prod(shape), 4 * width, 2 * width, width]
         self.hidden = nn.Sequential(
-            *(nn.Sequential(spectral_norm(nn.Linear(a, b)), nn.LeakyReLU(0.2)) for a, b in pairwise(sizes))
+            *(nn.Sequential(nn.Linear(a, b), nn.LeakyReLU(0.2)) for a, b in pairwise(sizes))
         )
-        self.head = ProjectionHead(width, n_classes)
+        self.head = conditioning.head(width, n_classes)
 
-    def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.hidden(x.flatten(1)), c)
-        return logits
+    def forward(self, x: Tensor, c: Tensor) -> Tensor | Answer:
+        answer: Tensor | Answer = self.head(self.hidden(x.flatten(1)), c)
+        return answer
 
 
 def mlp(
-    *, shape: tuple[int, ...], n_classes: int, z_dim: int, width: int | None = None
+    *,
+    shape: tuple[int, ...],
+    n_classes: int,
+    z_dim: int,
+    width: int | None = None,
+    conditioning: Conditioning = PROJECTION,
 ) -> tuple[nn.Module, nn.Module]:
     """Return the 256-512-1024 pair (Goodfellow et al., 1406.2661, as commonly taught).
 
@@ -62,11 +69,13 @@ def mlp(
         Length of the noise vector, and of the class embedding.
     width : int, default=256
         First hidden layer of G; the next two are twice and four times as wide, D mirrors it.
+    conditioning : Conditioning, default=Projection()
+        How the class enters both players.
 
     Returns
     -------
     G, D : Module
-        G(z, c) in [-1, 1]; D(x, c) logits, spectrally normalised, with a projection head.
+        G(z, c) in [-1, 1]; D(x, c) logits.
 
     Examples
     --------
@@ -76,6 +85,6 @@ def mlp(
     """
     width = width or 256
     return (
-        MLPGenerator(shape=shape, n_classes=n_classes, z_dim=z_dim, width=width),
-        MLPDiscriminator(shape=shape, n_classes=n_classes, width=width),
+        MLPGenerator(shape=shape, n_classes=n_classes, z_dim=z_dim, width=width, conditioning=conditioning),
+        MLPDiscriminator(shape=shape, n_classes=n_classes, width=width, conditioning=conditioning),
     )

@@ -3,73 +3,97 @@
 import math
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganaug.networks.blocks import DownBlock, ProjectionHead, UpBlock, conv, one_condition
-
-
-def _channels(shape: tuple[int, ...], width: int) -> list[int]:
-    """Return the channels from full resolution down to the stem, whose shorter side is 4 to 7."""
-    n_halvings = max(1, int(math.log2(min(shape[1:]) / 4)))
-    return [width * min(2**level, 4) for level in range(n_halvings + 1)]
+from ganaug.networks.attention import SelfAttention, nearest_to_16
+from ganaug.networks.blocks import DownBlock, UpBlock, channels, cropped, stem_sides
+from ganaug.networks.conditioning import PROJECTION, Answer, Conditioning
 
 
 class ResNetGenerator(nn.Module):
     """Map noise z (n, z_dim) and classes c (n,) to images (n, channels, height, width)."""
 
-    def __init__(self, *, shape: tuple[int, ...], n_classes: int, z_dim: int, width: int):
+    def __init__(
+        self,
+        *,
+        shape: tuple[int, ...],
+        n_classes: int,
+        z_dim: int,
+        width: int,
+        conditioning: Conditioning,
+        attention: bool,
+    ):
         super().__init__()
-        n_channels, self.height, self.width = shape
-        sizes = _channels(shape, width)[::-1]
-        self.stem_shape = (
-            sizes[0],
-            *(math.ceil(side / 2 ** (len(sizes) - 1)) for side in shape[1:]),
-        )
-        self.embed = nn.Embedding(n_classes, z_dim)
+        self.shape = tuple(shape)
+        sizes = channels(shape, width)[::-1]
+        sides = stem_sides(shape, len(sizes) - 1)
+        self.stem_shape = (sizes[0], *sides)
+        self.embed = conditioning.embedding(n_classes, z_dim)
         self.stem = nn.Linear(2 * z_dim, math.prod(self.stem_shape))
         self.blocks = nn.ModuleList(UpBlock(a, b, 2 * z_dim) for a, b in pairwise(sizes))
+        self.mix = nn.ModuleList(nn.Identity() for _ in self.blocks)
+        if attention:
+            level = nearest_to_16([min(sides) * 2 ** (index + 1) for index in range(len(self.mix))])
+            self.mix[level] = SelfAttention(sizes[level + 1])
         self.to_image = nn.Sequential(
             nn.BatchNorm2d(sizes[-1]),
-            nn.ReLU(),
-            nn.Conv2d(sizes[-1], n_channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(sizes[-1], shape[0], 3, padding=1),
         )
 
     def forward(self, z: Tensor, c: Tensor) -> Tensor:
-        w = one_condition(z, c, self.embed)
-        h = self.stem(w).unflatten(1, self.stem_shape)
-        for block in self.blocks:
-            h = block(h, w)
-        top, left = (h.shape[2] - self.height) // 2, (h.shape[3] - self.width) // 2
-        h = h[:, :, top : top + self.height, left : left + self.width]
-        x: Tensor = self.to_image(h).tanh()
+        w = torch.cat([z, self.embed(c)], dim=1)
+        h = self.stem(w).unflatten(1, self.stem_shape).contiguous(memory_format=torch.channels_last)
+        for block, mix in zip(self.blocks, self.mix, strict=True):
+            h = mix(block(h, w))
+        x: Tensor = self.to_image(cropped(h, self.shape)).tanh()
         return x
 
 
 class ResNetDiscriminator(nn.Module):
-    """Map images (n, channels, height, width) and classes c (n,) to logits (n,)."""
+    """Map images (n, channels, height, width) and classes c (n,) to the answer of the head."""
 
-    def __init__(self, *, shape: tuple[int, ...], n_classes: int, width: int):
+    def __init__(
+        self,
+        *,
+        shape: tuple[int, ...],
+        n_classes: int,
+        width: int,
+        conditioning: Conditioning,
+        attention: bool,
+    ):
         super().__init__()
-        sizes = _channels(shape, width)
-        self.blocks = nn.Sequential(
+        sizes = channels(shape, width)
+        blocks: list[nn.Module] = [
             DownBlock(shape[0], sizes[0], first=True),
             *(DownBlock(a, b) for a, b in pairwise(sizes[:-1])),
             DownBlock(sizes[-2], sizes[-1], halve=False),
-        )
-        self.last = conv(sizes[-1], sizes[-1], 1)
-        self.head = ProjectionHead(sizes[-1], n_classes)
+        ]
+        if attention:
+            level = nearest_to_16([min(stem_sides(shape, index + 1)) for index in range(len(sizes) - 1)])
+            blocks.insert(level + 1, SelfAttention(sizes[level]))
+        self.blocks = nn.Sequential(*blocks)
+        self.last = nn.Conv2d(sizes[-1], sizes[-1], 1)
+        self.head = conditioning.head(sizes[-1], n_classes)
 
-    def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        h = F.relu(self.last(F.relu(self.blocks(x))))
-        logits: Tensor = self.head(h.sum((2, 3)), c)
-        return logits
+    def forward(self, x: Tensor, c: Tensor) -> Tensor | Answer:
+        h = F.relu(self.last(F.relu(self.blocks(x))), inplace=True)
+        answer: Tensor | Answer = self.head(h.sum((2, 3)), c)
+        return answer
 
 
 def resnet(
-    *, shape: tuple[int, ...], n_classes: int, z_dim: int, width: int | None = None
+    *,
+    shape: tuple[int, ...],
+    n_classes: int,
+    z_dim: int,
+    width: int | None = None,
+    conditioning: Conditioning = PROJECTION,
+    attention: bool = False,
 ) -> tuple[nn.Module, nn.Module]:
-    """Return a residual pair: conditional norm and skip-z in G, spectral norm and projection in D.
+    """Return a residual pair: conditional norm, skip-z and a shared class embedding in G.
 
     Parameters
     ----------
@@ -81,6 +105,10 @@ def resnet(
         Length of the noise vector, and of the class embedding.
     width : int, default=32
         Channels at full resolution; they double at each halving, up to four times.
+    conditioning : Conditioning, default=Projection()
+        How the class enters both players.
+    attention : bool, default=False
+        Whether both players attend over the feature map nearest to 16 pixels (1805.08318).
 
     Returns
     -------
@@ -89,7 +117,7 @@ def resnet(
 
     References
     ----------
-    Miyato and Koyama, 1802.05637; Brock et al., 1809.11096.
+    Miyato and Koyama, 1802.05637; Brock et al., 1809.11096; Zhang et al., 1805.08318.
 
     Examples
     --------
@@ -100,6 +128,15 @@ def resnet(
     """
     width = width or 32
     return (
-        ResNetGenerator(shape=shape, n_classes=n_classes, z_dim=z_dim, width=width),
-        ResNetDiscriminator(shape=shape, n_classes=n_classes, width=width),
+        ResNetGenerator(
+            shape=shape,
+            n_classes=n_classes,
+            z_dim=z_dim,
+            width=width,
+            conditioning=conditioning,
+            attention=attention,
+        ),
+        ResNetDiscriminator(
+            shape=shape, n_classes=n_classes, width=width, conditioning=conditioning, attention=attention
+        ),
     )

@@ -1,5 +1,7 @@
 """Class-balanced batches, as a pure function of the step."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -7,18 +9,41 @@ from torch import Tensor
 from ganaug._random import numpy_stream
 
 
+def as_it_is(x: Tensor) -> Tensor:
+    """Return the samples themselves."""
+    return x
+
+
 class BalancedBatches:
     """Draw each class equally often, and within a class each sample with equal chance.
 
-    The cost of a batch does not depend on the number of classes or samples.
+    Samples x (n, ...) may be packed: `unpack` sees only the rows of a batch. The cost of a batch does
+    not depend on the number of classes or samples.
     """
 
-    def __init__(self, x: Tensor, c: Tensor, *, batch_size: int, seed: int):
-        self.x, self.batch_size, self.seed = x, batch_size, seed
+    def __init__(
+        self,
+        x: Tensor,
+        c: Tensor,
+        *,
+        batch_size: int,
+        seed: int,
+        unpack: Callable[[Tensor], Tensor] = as_it_is,
+    ):
+        self.batch_size, self.seed, self.unpack = batch_size, seed, unpack
+        self.images = x.ndim == 4
+        x = x.permute(0, 2, 3, 1) if self.images else x
+        self.row_shape = x.shape[1:]
+        self.rows = x.contiguous().flatten(1)
         labels = c.cpu().numpy()
         self.order = np.argsort(labels, kind="stable")
         self.counts = np.bincount(labels)
         self.starts = np.cumsum(self.counts) - self.counts
+
+    @property
+    def class_counts(self) -> Tensor:
+        """Number of samples of each class, int64 (n_classes,), where the samples are."""
+        return torch.from_numpy(self.counts).to(self.rows.device)
 
     def indices(self, images_seen: int) -> tuple[np.ndarray, np.ndarray]:
         """Return rows of x and their classes for the step that starts at `images_seen`."""
@@ -28,7 +53,29 @@ class BalancedBatches:
         return self.order[self.starts[c] + within], c
 
     def __call__(self, images_seen: int) -> tuple[Tensor, Tensor]:
-        """Return samples x and classes c, each with `batch_size` rows."""
+        """Return samples x, images channels last in memory, and classes c (batch_size,)."""
         rows, c = self.indices(images_seen)
-        device = self.x.device
-        return self.x[torch.from_numpy(rows).to(device)], torch.from_numpy(c).to(device)
+        return self._take(rows), torch.from_numpy(c).to(self.rows.device)
+
+    def sample(self, n: int) -> tuple[Tensor, Tensor]:
+        """Return n samples drawn with their own frequencies, and their classes, always the same."""
+        rng = numpy_stream(self.seed, "sample")
+        n_all = len(self.order)
+        places = rng.permutation(n_all)[:n] if n < n_all else np.arange(n_all)
+        c = np.searchsorted(self.starts, places, side="right") - 1
+        return self._take(self.order[places]).cpu(), torch.from_numpy(c)
+
+    def sample_per_class(self, n: int) -> tuple[Tensor, Tensor]:
+        """Return at most n samples of each class, and their classes, always the same."""
+        rng = numpy_stream(self.seed, "sample per class")
+        picked = [
+            self.order[start + rng.permutation(count)[:n]]
+            for start, count in zip(self.starts, self.counts, strict=True)
+        ]
+        c = np.repeat(np.arange(len(picked)), [len(rows) for rows in picked])
+        return self._take(np.concatenate(picked)).cpu(), torch.from_numpy(c)
+
+    def _take(self, rows: np.ndarray) -> Tensor:
+        index = torch.from_numpy(rows).to(self.rows.device)
+        x = self.rows.index_select(0, index).view(-1, *self.row_shape)
+        return self.unpack(x.permute(0, 3, 1, 2) if self.images else x)

@@ -1,25 +1,28 @@
-"""Files of a run: safetensors with JSON in the header, written atomically, never pickle."""
+"""Files of a run: safetensors with JSON and a sha256 in the header, written atomically, never pickle."""
 
+import hashlib
 import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ganaug.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
 """Number of the file format; a file of another number is refused."""
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
     """Write tensors and a JSON description to one file; a reader sees the old file or the new one."""
     plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    header = {"ganaug": json.dumps({"format": FORMAT, **about})}
+    text = json.dumps({"format": FORMAT, **about})
+    header = {"ganaug": text, "sha256": _sha256(plain, text)}
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -40,7 +43,8 @@ def load_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], di
         raise CheckpointError(f"{path} must be a file that ganaug saved; there is no such file.")
     try:
         with safe_open(path, framework="pt", device=device) as file:
-            about = json.loads((file.metadata() or {})["ganaug"])
+            header = file.metadata() or {}
+            about = json.loads(header["ganaug"])
             names = file.keys()
             tensors = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -50,4 +54,16 @@ def load_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], di
             f"{path} has format {about.get('format')!r}; this version reads format {FORMAT}. "
             "Open it with the version of ganaug that wrote it, or fit again."
         )
+    if header.get("sha256") != _sha256(tensors, header["ganaug"]):
+        raise CheckpointError(f"{path} is damaged: its content does not match its sha256.")
     return tensors, about
+
+
+def _sha256(tensors: dict[str, Tensor], about: str) -> str:
+    """Return the digest of names, types, shapes, values and description (safetensors checks none of it)."""
+    digest = hashlib.sha256(about.encode())
+    for name in sorted(tensors):
+        value = tensors[name].cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,91 +1,160 @@
 """The training loop, read top to bottom."""
 
-import math
+import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ganaug._checks import known_name
-from ganaug._random import torch_stream
-from ganaug.adversarial.diffaugment import POLICIES, diff_augment
-from ganaug.adversarial.losses import LOSSES, AdversarialLoss
+from ganaug._random import derive, seeded, torch_stream
+from ganaug.adversarial.adaptive import adapt_probability
+from ganaug.adversarial.diffaugment import diff_augment
 from ganaug.config import GANConfig
-from ganaug.errors import TrainingDivergedError
+from ganaug.errors import TrainingDivergedError, TrainingInterrupted
 from ganaug.training.batches import BalancedBatches
 from ganaug.training.ema import ema_decay, update_ema
+from ganaug.training.evolution import evolution_step
+from ganaug.training.game import resolve_game
+from ganaug.training.health import Health
+from ganaug.training.interrupt import StopSignals
+from ganaug.training.quality import Quality
 from ganaug.training.state import GANState
-from ganaug.training.steps import discriminator_step, generator_step
+from ganaug.training.steps import discriminator_step, draw_fakes, generator_step
 
-OnLog = Callable[[GANState, dict[str, float]], None]
+Line = dict[str, Any]
+OnLog = Callable[[GANState, Line], None]
 
 
-def train(state: GANState, x: Tensor, c: Tensor, config: GANConfig, *, seed: int, on_log: OnLog) -> None:
-    """Train until `config.train_images` real samples have been shown to D.
+def train(
+    state: GANState,
+    batches: BalancedBatches,
+    config: GANConfig,
+    *,
+    seed: int,
+    on_log: OnLog,
+    on_step: Callable[[int], None] | None = None,
+    history: list[Line] | None = None,
+    stop: StopSignals | None = None,
+) -> None:
+    """Train until `config.train_images` real samples have been shown to D, or a limit comes first.
 
     Every random number of a step derives from (seed, images seen), so a resumed run repeats an
-    uninterrupted one. `on_log(state, stats)` runs between steps, each `log_every_images` and at the end.
+    uninterrupted one. Each `log_every_images` and at the end quality and health are looked at, a line
+    is added to `history`, and `on_log(state, line)` is called; `on_step(images_seen)` after each step.
     """
-    loss = resolve_loss(config.loss)
-    policy = config.diffaugment if x.ndim == 4 else ()
-    batches = BalancedBatches(x, c, batch_size=config.batch_size, seed=seed)
-    sums: dict[str, Tensor] = {}
-    n_steps = 0
+    began = time.monotonic()
+    history = [] if history is None else history
+    game = resolve_game(config, images=batches.images)
+    quality = Quality(
+        batches,
+        z_dim=config.z_dim,
+        interval=min(config.log_every_images, config.train_images),
+        seed=seed,
+    )
+    health = Health(state)
+    device = state.logit_means.device
     state.G.train()
 
     while state.images_seen < config.train_images:
-        noise = torch_stream(seed, "step", state.images_seen, device=x.device)
+        noise = torch_stream(seed, "step", state.images_seen, device=device)
+        state.at(state.images_seen)
+        _set_learning_rates(state, config)
 
         def draw_z(generator: torch.Generator = noise) -> Tensor:
-            size = (config.batch_size, config.z_dim)
-            return torch.randn(size, generator=generator, device=x.device)
+            return torch.randn(config.batch_size, config.z_dim, generator=generator, device=device)
 
-        def augment(images: Tensor, generator: torch.Generator = noise) -> Tensor:
-            return diff_augment(images, policy, generator)
+        def augment(x: Tensor, generator: torch.Generator = noise) -> Tensor:
+            p = 1.0 if config.ada_target is None else state.augment_p
+            return diff_augment(x, game.policy, generator, p)
 
-        for repeat in range(config.d_steps):
-            x_real, c_real = batches(state.images_seen + repeat * config.batch_size)
-            with state.autocast():
-                x_fake = state.G(draw_z(), c_real)
-            stats = discriminator_step(state, x_real, x_fake, c_real, loss=loss, augment=augment)
-        stats |= generator_step(state, x_fake, c_real, loss=loss, augment=augment)
+        with seeded(derive(seed, "modules", state.images_seen), device):
+            for repeat in range(config.d_steps):
+                x, c = batches(state.images_seen + repeat * config.batch_size)
+                z = draw_z()
+                x_fake = draw_fakes(state, z, c, graph=repeat == config.d_steps - 1)
+                stats, real_logits = discriminator_step(
+                    state,
+                    x,
+                    x_fake,
+                    c,
+                    game=game,
+                    augment=augment,
+                    generator=noise,
+                    step=state.images_seen // config.batch_size + repeat,
+                )
+            if game.mutations:
+                stats |= evolution_step(state, x, x_fake, c, game=game, augment=augment, draw_z=draw_z)
+            else:
+                stats |= generator_step(
+                    state, x_fake, c, game=game, augment=augment, z=z, real_logits=real_logits
+                )
 
         before = state.images_seen
         state.images_seen += config.batch_size * config.d_steps
-        decay = ema_decay(
-            state.images_seen,
-            batch_size=config.batch_size * config.d_steps,
-            halflife=config.ema_halflife_images,
-            rampup=config.ema_rampup,
+        _move_average(state, config)
+        _adapt_augmentation(state, config)
+        broken = health.count(state, stats)
+        if on_step is not None:
+            on_step(state.images_seen)
+
+        done = state.images_seen >= config.train_images or (
+            config.max_minutes is not None and time.monotonic() - began >= 60 * config.max_minutes
         )
-        update_ema(state.G_ema, state.G, decay)
-
-        sums = {k: sums.get(k, torch.zeros_like(v)) + v for k, v in stats.items()}
-        n_steps += 1
         crossed = state.images_seen // config.log_every_images > before // config.log_every_images
-        if crossed or state.images_seen >= config.train_images:
-            means = {k: float(v) / n_steps for k, v in sums.items()}
-            _require_finite(means, state.images_seen)
-            on_log(state, means)
-            sums, n_steps = {}, 0
+        if crossed or done or broken:
+            distance, spread = quality.measure(state)
+            line: Line = state.take_means() | {
+                "distance": float(distance.nanmean()),
+                "spread": float(spread.nan_to_num(nan=0.0).min()),
+            }
+            sick, line["health"] = health.diagnose(state, line, spread, history)
+            if sick:
+                line["health"] += health.go_back(state)
+            else:
+                health.remember(state)
+                if config.snapshot == "best":
+                    state.snapshots.offer(state.images_seen, state.G_ema, distance)
+            history.append({"images_seen": state.images_seen, **line})
+            on_log(state, history[-1])
+            if health.lost:
+                raise TrainingDivergedError(
+                    f"training diverged by {state.images_seen} images: {line['health']}. "
+                    "Lower lr_G and lr_D in GANConfig, or add a regularizer.",
+                    images_kept=health.images_kept,
+                )
+            near = config.target_distance is not None and line["distance"] <= config.target_distance
+            done = done or near
+        if done:
+            return
+        if stop is not None and stop.received:
+            raise TrainingInterrupted(f"{stop.received.name} after {state.images_seen} images")
 
 
-def check_names(config: GANConfig) -> None:
-    """Raise ConfigError for an unknown loss or augmentation, before anything is trained or written."""
-    resolve_loss(config.loss)
-    for name in config.diffaugment:
-        known_name("diffaugment", name, POLICIES)
+def _set_learning_rates(state: GANState, config: GANConfig) -> None:
+    done = state.images_seen / config.train_images
+    left = 1.0 if done <= config.lr_decay_from else (1 - done) / (1 - config.lr_decay_from)
+    for optimiser, rate in ((state.opt_G, config.lr_G), (state.opt_D, config.lr_D)):
+        for group in optimiser.param_groups:
+            group["lr"] = rate * left * state.lr_scale
 
 
-def resolve_loss(loss: str | AdversarialLoss) -> AdversarialLoss:
-    """Return the loss a name in LOSSES stands for, or the caller's own object."""
-    return LOSSES[known_name("loss", loss, LOSSES)] if isinstance(loss, str) else loss
+def _move_average(state: GANState, config: GANConfig) -> None:
+    decay = ema_decay(
+        state.images_seen,
+        batch_size=config.batch_size * config.d_steps,
+        halflife=config.ema_halflife_images,
+        rampup=config.ema_rampup,
+    )
+    update_ema(state.G_ema, state.G, decay)
 
 
-def _require_finite(means: dict[str, float], images_seen: int) -> None:
-    bad = {k: v for k, v in means.items() if not math.isfinite(v)}
-    if bad:
-        raise TrainingDivergedError(
-            f"training diverged by {images_seen} images: {bad}. Lower lr_G and lr_D in GANConfig; "
-            "what was saved before is untouched."
+def _adapt_augmentation(state: GANState, config: GANConfig) -> None:
+    if config.ada_target is not None:
+        state.augment_p = adapt_probability(
+            state.augment_p,
+            state.sign_mean,
+            target=config.ada_target,
+            batch_size=config.batch_size * config.d_steps,
+            ramp_images=config.ada_ramp_images,
         )

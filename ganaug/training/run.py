@@ -1,7 +1,8 @@
-"""A training run on disk: checkpoint, losses and sample grids, written between steps."""
+"""A training run on disk: checkpoints, figures, curves and sample grids, written between steps."""
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,61 +10,99 @@ from typing import Any
 from torch import Tensor
 
 from ganaug._checks import empty_folder
-from ganaug.errors import CheckpointError
+from ganaug.errors import CheckpointError, GanaugWarning
 from ganaug.training.checkpoint import load_tensors, save_tensors
+from ganaug.training.curves import draw_curves
 from ganaug.training.state import GANState
 
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINTS = "checkpoints"
+MAY_CHANGE = ("train_images", "max_minutes", "target_distance", "keep_checkpoints")
 
 
 class RunFolder:
     """The folder of one run; `about` (seed, config, schema, data digest) must be equal to resume."""
 
-    def __init__(self, path: str | Path, about: dict[str, Any]):
-        self.path, self.about = Path(path), about
+    def __init__(self, path: str | Path, about: dict[str, Any], *, keep: int = 3):
+        self.path, self.about, self.keep = Path(path), about, keep
 
     def begin(self, state: GANState) -> None:
         """Claim an empty folder with a first checkpoint."""
         empty_folder(self.path, hint=", or go on with resume=True (--resume)")
-        self.write(state, [], None)
+        self.checkpoint(state, [])
+
+    def checkpoint(self, state: GANState, history: list[dict[str, Any]]) -> None:
+        """Write a checkpoint, then remove all but the last ones and the best."""
+        about = {**self.about, "images_seen": state.images_seen, "history": history}
+        save_tensors(self._name(state.images_seen), state.tensors(), about)
+        kept = {*sorted(self._moments())[-self.keep :], best_moment(history)}
+        for moment in self._moments() - kept:
+            self._name(moment).unlink()
 
     def write(
-        self, state: GANState, history: list[dict[str, float]], draw_grid: Callable[[], Any] | None
+        self, state: GANState, history: list[dict[str, Any]], draw_grid: Callable[[], Any] | None
     ) -> None:
-        """Write checkpoint, losses, and a picture of samples where there is one."""
-        progress = {"images_seen": state.images_seen, "history": history}
-        save_tensors(self.path / CHECKPOINT, state.tensors(), {**self.about, **progress})
+        """Write a checkpoint, the figures, their curves, and a picture of samples where there is one."""
+        self.checkpoint(state, history)
         lines = [json.dumps(line) + "\n" for line in history]
         (self.path / "history.jsonl").write_text("".join(lines), encoding="utf-8")
+        draw_curves(history, self.path / "curves.png")
         if draw_grid is not None:
             (self.path / "samples").mkdir(exist_ok=True)
             draw_grid().save(self.path / "samples" / f"{state.images_seen:09d}.png")
 
-    def restore(self, state: GANState, *, fixed_seed: bool) -> list[dict[str, float]]:
-        """Load the checkpoint into the state, take over its seed, and return the history so far."""
-        path = self.path / CHECKPOINT
-        tensors, saved = load_tensors(path)
+    def restore(self, state: GANState, *, fixed_seed: bool) -> list[dict[str, Any]]:
+        """Load the newest sound checkpoint, take over its seed, and return the history so far."""
+        moments = sorted(self._moments(), reverse=True)
+        if not moments:
+            raise CheckpointError(
+                f"{self.path} must be the folder of a run; there is no checkpoint in it. "
+                "Start without resume (--resume)."
+            )
+        for moment in moments:
+            try:
+                tensors, saved = load_tensors(self._name(moment))
+                break
+            except CheckpointError as error:
+                if moment == moments[-1]:
+                    raise
+                warnings.warn(f"{error} Going back to the one before.", GanaugWarning, stacklevel=3)
+        path = self._name(moment)
+        self._compare(saved, path, fixed_seed=fixed_seed)
+        state.load_tensors(tensors, origin=path)
+        self.about["seed"] = saved["seed"]
+        history: list[dict[str, Any]] = saved["history"]
+        return history
+
+    def _compare(self, saved: dict[str, Any], path: Path, *, fixed_seed: bool) -> None:
         expected = json.loads(json.dumps(self.about))  # tuples become lists, as in the file
         for name in ("config", "schema", "data", *(["seed"] if fixed_seed else [])):
             old, new = saved.get(name), expected[name]
             if name == "config" and isinstance(old, dict):
-                old, new = ({**d, "train_images": None} for d in (old, new))
+                old, new = ({k: v for k, v in d.items() if k not in MAY_CHANGE} for d in (old, new))
             if old != new:
                 raise CheckpointError(
                     f"{path} was written with another {name}: {_difference(old, new)}. "
-                    "Resume with the same data and settings; only train_images may change."
+                    f"Resume with the same data and settings; only {', '.join(MAY_CHANGE)} may change."
                 )
-        state.load_tensors(tensors, origin=path)
-        state.images_seen = saved["images_seen"]
-        self.about["seed"] = saved["seed"]
-        history: list[dict[str, float]] = saved["history"]
-        return history
+
+    def _name(self, images_seen: int) -> Path:
+        return self.path / CHECKPOINTS / f"{images_seen:09d}.safetensors"
+
+    def _moments(self) -> set[int]:
+        return {int(p.stem) for p in (self.path / CHECKPOINTS).glob("*.safetensors") if p.stem.isdigit()}
+
+
+def best_moment(history: list[dict[str, Any]]) -> int | None:
+    """Return when samples came nearest to the training data, of the intervals in good health."""
+    sound = [line for line in history if line["distance"] == line["distance"]]
+    return min(sound, key=lambda line: line["distance"])["images_seen"] if sound else None
 
 
 def data_digest(x: Tensor, c: Tensor) -> str:
-    """Return a short fingerprint of encoded samples and classes."""
-    content = hashlib.sha256(x.numpy().tobytes())
-    content.update(c.numpy().tobytes())
+    """Return a short fingerprint of packed samples and classes."""
+    content = hashlib.sha256()
+    for tensor in (x.permute(0, 2, 3, 1) if x.ndim == 4 else x, c):
+        content.update(tensor.contiguous().numpy().data)
     return content.hexdigest()[:16]
 
 

@@ -5,27 +5,31 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor
 
 from ganaug.config import GANConfig
 from ganaug.data.schema import Schema
 from ganaug.errors import CheckpointError, ConfigError
 from ganaug.training.checkpoint import load_tensors, save_tensors
-from ganaug.training.run import CHECKPOINT
-from ganaug.training.state import build_networks, load_weights
+from ganaug.training.drawing import Drawing
+from ganaug.training.run import CHECKPOINTS
+from ganaug.training.snapshots import Snapshots
+from ganaug.training.state import build_networks, load_weights, set_progress
 
 GENERATOR = "generator.safetensors"
+NOT_NEEDED = ("loss", "regularizers", "mutations", "diffaugment")
+"""Settings that shape a training and not its generator; they may have been the caller's own objects."""
 
 
 @dataclass(frozen=True)
 class SavedGenerator:
     """What the file of a generator holds."""
 
-    G: nn.Module
+    drawing: Drawing
     config: GANConfig
     schema: Schema
     seed: int
-    history: list[dict[str, float]]
+    history: list[dict[str, Any]]
 
 
 def save_generator(path: Path, saved: SavedGenerator) -> None:
@@ -37,12 +41,14 @@ def save_generator(path: Path, saved: SavedGenerator) -> None:
         "history": saved.history,
         "versions": {name: version(name) for name in ("ganaug", "torch", "numpy")},
     }
-    save_tensors(path, dict(saved.G.state_dict()), about)
+    tensors = {f"G.{key}": value for key, value in saved.drawing.G.state_dict().items()}
+    tensors |= {f"snapshots.{key}": value for key, value in saved.drawing.snapshots.tensors().items()}
+    save_tensors(path, tensors, about)
 
 
 def load_generator(path: Path, *, network: Any = None) -> SavedGenerator:
     """Return the generator of a file; `network` rebuilds one that was the caller's own."""
-    if not path.exists() and (path.parent / CHECKPOINT).exists():
+    if not path.exists() and (path.parent / CHECKPOINTS).exists():
         raise CheckpointError(
             f"{path.parent} holds a training that was interrupted. Finish it with resume=True (--resume)."
         )
@@ -54,13 +60,20 @@ def load_generator(path: Path, *, network: Any = None) -> SavedGenerator:
                 f"{path} was fitted with an own network, {values['network']}. "
                 "Pass it: ganaug.load(path, network=...)."
             )
-        loss = "hinge" if ":" in values["loss"] else values["loss"]  # an own loss is not needed here
-        config = GANConfig.from_dict({**values, "loss": loss})
+        config = GANConfig.from_dict({k: v for k, v in values.items() if k not in NOT_NEEDED})
         config = config if network is None else replace(config, network=network)
         schema = Schema.from_dict(about["schema"])
         seed, history = about["seed"], about["history"]
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{path} has an incomplete description: {error}.") from error
     G, _ = build_networks(config, shape=schema.codec.shape, n_classes=len(schema.labels), seed=seed)
-    load_weights(G, tensors, origin=path)
-    return SavedGenerator(G.eval().requires_grad_(False), config, schema, seed, history)
+    groups: dict[str, dict[str, Tensor]] = {"G": {}, "snapshots": {}}
+    for dotted, value in tensors.items():
+        group, _, key = dotted.partition(".")
+        groups.setdefault(group, {})[key] = value
+    load_weights(G, groups["G"], origin=path)
+    if history:
+        set_progress(G, history[-1]["images_seen"])
+    G = G.eval().requires_grad_(False)
+    drawing = Drawing(G, config.z_dim, Snapshots.from_tensors(groups["snapshots"]))
+    return SavedGenerator(drawing, config, schema, seed, history)

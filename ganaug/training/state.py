@@ -1,7 +1,9 @@
 """Everything that changes while a GAN trains, named and plain."""
 
 import copy
-from dataclasses import dataclass
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,17 @@ from torch import Tensor, nn
 
 from ganaug._checks import known_name
 from ganaug._random import derive
+from ganaug.adversarial.regularizers import resolve_regularizer
 from ganaug.config import GANConfig
 from ganaug.errors import CheckpointError, ConfigError
 from ganaug.networks import NETWORKS
+from ganaug.networks.conditioning import CONDITIONING
+from ganaug.training.snapshots import Snapshots
 
 
 @dataclass
 class GANState:
-    """Both players, their optimisers, the running average of G, and the images seen so far."""
+    """Both players, their optimisers, the running average of G, and what a game keeps count of."""
 
     G: nn.Module
     D: nn.Module
@@ -26,6 +31,19 @@ class GANState:
     opt_D: torch.optim.Optimizer
     images_seen: int = 0
     bfloat16: bool = False  # whether forward passes run in bfloat16
+    n_chunks: int = 1  # pieces a batch is cut into, to save memory
+    lr_scale: float = 1.0  # halved by each rollback
+    n_rollbacks: int = 0
+    logit_means: Tensor = field(default_factory=lambda: torch.zeros(2))
+    """Running means of real and of fake logits."""
+    sign_mean: Tensor = field(default_factory=lambda: torch.zeros(()))
+    """Running mean of sign(D(x)) on real samples."""
+    augment_p: Tensor = field(default_factory=lambda: torch.zeros(()))
+    """Chance of each augmentation, where it adapts."""
+    best_spread: Tensor = field(default_factory=lambda: torch.zeros(0))
+    """Largest spread of each class so far, over that of its real samples."""
+    sums: dict[str, Tensor] = field(default_factory=dict)  # figures of the steps since the last log
+    snapshots: Snapshots = field(default_factory=Snapshots)
 
     def autocast(self) -> torch.autocast:
         """Return the context that forward passes run in."""
@@ -42,7 +60,29 @@ class GANState:
         for name in ("opt_G", "opt_D"):
             for index, moments in getattr(self, name).state_dict()["state"].items():
                 flat |= {f"{name}.{index}.{key}": value for key, value in moments.items()}
+        flat |= {
+            f"counts.{name}": torch.tensor(float(getattr(self, name)), dtype=torch.float64) for name in COUNTS
+        }
+        flat |= {f"running.{name}": getattr(self, name) for name in RUNNING}
+        flat |= {f"sums.{name}": value for name, value in self.sums.items()}
+        flat |= {f"snapshots.{key}": value for key, value in self.snapshots.tensors().items()}
         return flat
+
+    def add_figures(self, figures: Mapping[str, Tensor]) -> None:
+        """Add the figures of one step to the sums since the last log."""
+        for name, value in figures.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
+            self.sums[f"n/{name}"] = self.sums.get(f"n/{name}", torch.zeros_like(value)) + 1
+
+    def take_means(self) -> dict[str, float]:
+        """Return the mean figures since the last log, and start anew."""
+        sums, self.sums = self.sums, {}
+        return {k: float(v / sums[f"n/{k}"]) for k, v in sums.items() if not k.startswith("n/")}
+
+    def at(self, images_seen: int) -> None:
+        """Tell the parts that change with progress (fading resolution, growing condition) where it is."""
+        for network in (self.G, self.D, self.G_ema):
+            set_progress(network, images_seen)
 
     def load_tensors(self, flat: dict[str, Tensor], *, origin: Path) -> None:
         """Restore what `tensors` returned; names or shapes that differ raise CheckpointError."""
@@ -64,6 +104,26 @@ class GANState:
                 moments.setdefault(int(index), {})[moment] = value
             groups_of = optimiser.state_dict()["param_groups"]
             optimiser.load_state_dict({"state": moments, "param_groups": groups_of})
+        for name in COUNTS:
+            kind = type(getattr(self, name))
+            setattr(self, name, kind(groups["counts"][name].item()))
+        device = self.logit_means.device
+        for name in RUNNING:
+            setattr(self, name, groups["running"][name].to(device))
+        self.sums = {name: value.to(device) for name, value in groups.get("sums", {}).items()}
+        self.snapshots = Snapshots.from_tensors(groups.get("snapshots", {}))
+
+
+COUNTS = ("images_seen", "n_chunks", "lr_scale", "n_rollbacks")
+RUNNING = ("logit_means", "sign_mean", "augment_p", "best_spread")
+
+
+def set_progress(network: nn.Module, images_seen: int) -> None:
+    """Call `at(images_seen)` of each part of a network that has it."""
+    for part in network.modules():
+        at = getattr(part, "at", None)
+        if callable(at):
+            at(images_seen)
 
 
 def load_weights(module: nn.Module, weights: dict[str, Tensor], *, origin: Path) -> None:
@@ -87,27 +147,75 @@ def build_networks(
     pair = name if callable(name) else NETWORKS[known_name("network", name, NETWORKS)]
     if pair is NETWORKS["resnet"] and len(shape) != 3:
         known_name("network for a table", name, ["mlp"])
+    wanted: dict[str, Any] = {"conditioning": resolve_conditioning(config.conditioning)}
+    if not {"conditioning", "kwargs"} & inspect.signature(pair).parameters.keys():
+        if config.conditioning != "projection":
+            raise ConfigError(
+                f"conditioning={config.conditioning!r} needs a network that takes `conditioning`; "
+                f"{pair!r} does not. Add the argument, or leave conditioning at 'projection'."
+            )
+        wanted = {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "weights"))
-        G, D = pair(shape=shape, n_classes=n_classes, z_dim=config.z_dim, width=config.width)
+        G, D = pair(shape=shape, n_classes=n_classes, z_dim=config.z_dim, width=config.width, **wanted)
     return G, D
 
 
+def resolve_conditioning(conditioning: Any) -> Any:
+    """Return the conditioning a name stands for, one described by its type and fields, or the object."""
+    if isinstance(conditioning, str):
+        return CONDITIONING[known_name("conditioning", conditioning, CONDITIONING)]
+    if isinstance(conditioning, Mapping):
+        values = dict(conditioning)
+        kinds = {type(c).__qualname__: type(c) for c in CONDITIONING.values()}
+        return kinds[known_name("conditioning", values.pop("type"), kinds)](**values)
+    return conditioning
+
+
 def new_state(
-    config: GANConfig, *, shape: tuple[int, ...], n_classes: int, seed: int, device: torch.device
+    config: GANConfig,
+    *,
+    shape: tuple[int, ...],
+    n_classes: int,
+    seed: int,
+    device: torch.device,
+    counts: Tensor | None = None,
 ) -> GANState:
-    """Return the state before the first step."""
+    """Return the state before the first step; `counts` (n_classes,) is the size of each class."""
     G, D = build_networks(config, shape=shape, n_classes=n_classes, seed=seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "regularizers"))
+        for regularizer in config.regularizers:
+            resolve_regularizer(regularizer).prepare(D)
+    for part in G.modules():
+        set_class_counts = getattr(part, "set_class_counts", None)
+        if counts is not None and callable(set_class_counts):
+            set_class_counts(counts)
     layout: dict[str, Any] = {"memory_format": torch.channels_last} if len(shape) == 3 else {}
     G, D = G.to(device, **layout), D.to(device, **layout)
-    return GANState(
+    state = GANState(
         G=G,
         D=D,
         G_ema=copy.deepcopy(G).eval().requires_grad_(False),
-        opt_G=torch.optim.Adam(G.parameters(), lr=config.lr_G, betas=config.betas, fused=True),
-        opt_D=torch.optim.Adam(D.parameters(), lr=config.lr_D, betas=config.betas, fused=True),
+        opt_G=_adam(G, config.lr_G, config.betas),
+        opt_D=_adam(D, config.lr_D, config.betas),
         bfloat16=_uses_bfloat16(config.precision, device),
     )
+    for name in RUNNING:
+        setattr(state, name, getattr(state, name).to(device))
+    return state
+
+
+def _adam(player: nn.Module, lr: float, betas: tuple[float, float]) -> torch.optim.Adam:
+    """Return an optimiser whose moments exist from the start, so that a child can inherit them."""
+    optimiser = torch.optim.Adam(player.parameters(), lr=lr, betas=betas, fused=True)
+    for weight in player.parameters():
+        optimiser.state[weight] = {
+            "step": torch.zeros((), device=weight.device),
+            "exp_avg": torch.zeros_like(weight, memory_format=torch.preserve_format),
+            "exp_avg_sq": torch.zeros_like(weight, memory_format=torch.preserve_format),
+        }
+    return optimiser
 
 
 def _uses_bfloat16(precision: str, device: torch.device) -> bool:

@@ -1,46 +1,147 @@
 """One update of one player; each returns its numbers and moves nobody else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ganaug.adversarial.losses import AdversarialLoss
+from ganaug.adversarial.regularizers import Duel, lazy_penalty, needs_gradient
+from ganaug.networks.conditioning import Answer
+from ganaug.training.game import Game
+from ganaug.training.memory import with_less_memory
 from ganaug.training.state import GANState
 
 Augment = Callable[[Tensor], Tensor]
 
 
+@with_less_memory
 def discriminator_step(
-    state: GANState, x: Tensor, x_fake: Tensor, c: Tensor, *, loss: AdversarialLoss, augment: Augment
-) -> dict[str, Tensor]:
-    """Update D once on real samples `x` against fakes of the same classes `c`."""
+    state: GANState,
+    x: Tensor,
+    x_fake: Tensor,
+    c: Tensor,
+    *,
+    game: Game,
+    augment: Augment,
+    generator: torch.Generator,
+    step: int = 0,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Update D once on real samples `x` against fakes of the same classes `c`.
+
+    Returns its figures, and the real logits (n,) or (n, k), which a relativistic G compares with.
+    """
     state.D.train().requires_grad_(True)
-    with state.autocast():
-        logits = state.D(augment(torch.cat([x, x_fake.detach()])), torch.cat([c, c]))
-    real_logits, fake_logits = logits.float().chunk(2)
-    value = loss.discriminator(real_logits, fake_logits).mean()
-    _descend(state.opt_D, value)
-    return {
-        "loss/D": value.detach(),
-        "logits/real": real_logits.detach().mean(),
-        "logits/fake": fake_logits.detach().mean(),
-    }
+    state.opt_D.zero_grad(set_to_none=True)
+    stats: list[dict[str, Tensor]] = []
+    answers = []
+    for share, (x_i, fake_i, c_i) in chunks(state.n_chunks, x, x_fake.detach(), c):
+        x_both = torch.cat([x_i, fake_i])
+        if needs_gradient(game.regularizers, step):
+            x_both.requires_grad_()
+        logits, weight, cost = ask(state, x_both, torch.cat([c_i, c_i]), augment)
+        real_logits, fake_logits = logits.chunk(2)
+        value = game.judged(game.loss.discriminator(real_logits, fake_logits), weight) + 2 * cost
+        one = {"loss/D": value.detach()}
+        duel = Duel(
+            D=lambda x, c: ask(state, x, c, augment)[0],
+            x_both=x_both,
+            c=c_i,
+            logits=logits,
+            means=state.logit_means,
+            generator=generator,
+        )
+        penalty = lazy_penalty(game.regularizers, duel, step)
+        if penalty is not None:
+            value = value + penalty.mean()
+            one["penalty"] = penalty.detach().mean()
+        (value * share).backward()
+        stats.append({k: v * share for k, v in one.items()})
+        answers.append(torch.stack([real_logits.detach(), fake_logits.detach()]))
+    both = torch.cat(answers, dim=1)
+    means = {k: torch.stack([s[k] for s in stats]).sum(0) for k in stats[0]}
+    figures = means | _note_logits(state, both) | {"gradient/D": descend(state.opt_D, game.clip_norm)}
+    return figures, both[0]
 
 
+@with_less_memory
 def generator_step(
-    state: GANState, x_fake: Tensor, c: Tensor, *, loss: AdversarialLoss, augment: Augment
+    state: GANState,
+    x_fake: Tensor,
+    c: Tensor,
+    *,
+    game: Game,
+    augment: Augment,
+    z: Tensor,
+    real_logits: Tensor,
 ) -> dict[str, Tensor]:
-    """Update G once through its own fakes `x_fake` = G(z, c), with D frozen."""
+    """Update G once through its own fakes `x_fake` = G(z, c), with D frozen.
+
+    Where `x_fake` carries no graph (drawn in chunks, to save memory), the fakes are drawn again.
+    """
     state.D.eval().requires_grad_(False)
+    state.opt_G.zero_grad(set_to_none=True)
+    total = torch.zeros((), device=c.device)
+    n_chunks = 1 if x_fake.requires_grad else state.n_chunks
+    for share, (fake_i, z_i, c_i, real_i) in chunks(n_chunks, x_fake, z, c, real_logits):
+        if not fake_i.requires_grad:
+            with state.autocast():
+                fake_i = state.G(z_i, c_i)
+        logits, weight, cost = ask(state, fake_i, c_i, augment)
+        value = (game.judged(game.loss.generator(real_i, logits), weight) + cost) * share
+        value.backward()
+        total += value.detach()
+    return {"loss/G": total, "gradient/G": descend(state.opt_G, game.clip_norm)}
+
+
+@with_less_memory
+def draw_fakes(state: GANState, z: Tensor, c: Tensor, *, graph: bool) -> Tensor:
+    """Return G(z, c); with its graph, for G's own step, where memory allows the whole batch at once."""
+    if graph and state.n_chunks == 1:
+        with state.autocast():
+            x_fake: Tensor = state.G(z, c)
+        return x_fake
+    with torch.no_grad(), state.autocast():
+        return torch.cat([state.G(z_i, c_i) for _, (z_i, c_i) in chunks(state.n_chunks, z, c)])
+
+
+def ask(state: GANState, x: Tensor, c: Tensor, augment: Augment) -> tuple[Tensor, Tensor | float, Tensor]:
+    """Return D's logits, the weight of each column of them, and the mean cost both players bear."""
     with state.autocast():
-        fake_logits = state.D(augment(x_fake), c).float()
-    value = loss.generator(fake_logits).mean()
-    _descend(state.opt_G, value)
-    return {"loss/G": value.detach()}
+        answer = state.D(augment(x), c)
+    if isinstance(answer, Answer):
+        return answer.logits.float(), answer.weight, answer.cost.float().mean()
+    return answer.float(), 1.0, torch.zeros((), device=x.device)
 
 
-def _descend(optimiser: torch.optim.Optimizer, value: Tensor) -> None:
-    optimiser.zero_grad(set_to_none=True)
-    value.backward()
+def chunks(n: int, *tensors: Tensor) -> Iterator[tuple[float, tuple[Tensor, ...]]]:
+    """Yield the tensors in n pieces of rows, each with its share of the batch."""
+    for pieces in zip(*(t.chunk(n) for t in tensors), strict=True):
+        yield len(pieces[0]) / len(tensors[0]), pieces
+
+
+def descend(optimiser: torch.optim.Optimizer, clip_norm: float | None) -> Tensor:
+    """Take an optimiser step and return the gradient's norm; one that is not finite is skipped."""
+    weights = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+    norm = nn.utils.get_total_norm([p.grad for p in weights if p.grad is not None])
+    if not torch.isfinite(norm):
+        return norm
+    if clip_norm is not None:
+        nn.utils.clip_grads_with_norm_(weights, clip_norm, norm)
     optimiser.step()
+    return norm
+
+
+def _note_logits(state: GANState, logits: Tensor) -> dict[str, Tensor]:
+    """Update the running figures of D's answers (2, n) or (2, n, k), and return those of this step."""
+    columns = logits.flatten(2).mean(2) if logits.ndim > 2 else logits
+    means = columns.mean(1)
+    right = torch.stack([(columns[0] > 0).float().mean(), (columns[1] < 0).float().mean()])
+    if torch.isfinite(means).all():
+        state.logit_means.lerp_(means, 0.01)
+        state.sign_mean.lerp_(2 * right[0] - 1, 0.05)
+    return {
+        "logits/real": means[0],
+        "logits/fake": means[1],
+        "right/real": right[0],
+        "right/fake": right[1],
+    }

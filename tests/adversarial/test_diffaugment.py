@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd import gradcheck
+from torch.autograd import gradcheck, gradgradcheck
 
-from ganaug.adversarial.diffaugment import POLICIES, color, cutout, diff_augment, translation
+from ganaug.adversarial.diffaugment import POLICIES, color, cutout, diff_augment, flip, translation
 from ganaug.errors import ConfigError
 
 
@@ -100,6 +101,7 @@ def test_color_scales_saturation_around_the_grey_of_each_pixel() -> None:
 def test_gradients_pass_through(name: str) -> None:
     x = coded(2, 2, 8, 8).requires_grad_()
     assert gradcheck(lambda x: POLICIES[name](x, seeded(3)), (x,))
+    assert gradgradcheck(lambda x: POLICIES[name](x, seeded(3)), (x,))
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -112,7 +114,8 @@ def test_a_seed_repeats_the_change_and_another_gives_another(name: str) -> None:
 @pytest.mark.parametrize("name", POLICIES)
 def test_images_of_one_batch_are_changed_each_in_its_own_way(name: str) -> None:
     out = POLICIES[name](coded(20, 3, 16, 16), seeded())
-    assert len({tuple(image.flatten().tolist()) for image in out}) > 5
+    n_ways = len({tuple(image.flatten().tolist()) for image in out})
+    assert n_ways == 2 if name == "flip" else n_ways > 5
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -141,3 +144,91 @@ def test_an_empty_policy_is_the_identity() -> None:
 def test_an_unknown_change_is_named_with_the_nearest_one() -> None:
     with pytest.raises(ConfigError, match=r"got 'colour'. Did you mean 'color'\?"):
         diff_augment(coded(1, 1, 8, 8), ["colour"], seeded())
+
+
+def translation_by_hand(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Shift images one by one, with the random numbers that `translation` draws."""
+    reach = [int(side * 0.125 + 0.5) for side in x.shape[2:]]
+    dy, dx = (torch.randint(-r, r + 1, (len(x),), generator=generator).tolist() for r in reach)
+    padded = F.pad(x, (reach[1], reach[1], reach[0], reach[0]))
+    windows = [
+        image[:, reach[0] + top :, reach[1] + left :][:, : x.shape[2], : x.shape[3]]
+        for image, top, left in zip(padded, dy, dx, strict=True)
+    ]
+    return torch.stack(windows)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_translation_and_its_gradient_are_those_of_a_plain_loop(
+    dtype: torch.dtype, layout: torch.memory_format
+) -> None:
+    x = torch.randn(16, 3, 9, 20, dtype=dtype).contiguous(memory_format=layout)
+    weight = torch.randn_like(x)
+    values, grads = [], []
+    for shift in (translation, translation_by_hand):
+        leaf = x.clone().requires_grad_()
+        values.append(shift(leaf, seeded(5)))
+        (values[-1] * weight).sum().backward()
+        grads.append(leaf.grad)
+    assert torch.equal(*values)
+    assert torch.equal(*grads)
+
+
+def test_flip_mirrors_about_half_of_the_images_and_leaves_the_others() -> None:
+    x = coded(400, 2, 8, 9)
+    out = flip(x, seeded())
+    mirrored = (out == x.flip(3)).all((1, 2, 3))
+    assert torch.equal(out[~mirrored], x[~mirrored])
+    assert 150 < mirrored.sum() < 250
+
+
+@pytest.mark.parametrize("p", [1.0, 1])
+def test_certainty_draws_no_chances(p: float) -> None:
+    x = coded(5, 1, 16, 16)
+    certain = diff_augment(x, ("color", "cutout"), seeded(4), p)
+    generator = seeded(4)
+    assert torch.equal(certain, cutout(color(x, generator), generator))
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_certain_tensor_changes_all_images(name: str) -> None:
+    x = coded(20, 3, 16, 16)
+    assert torch.equal(diff_augment(x, [name], seeded(), torch.tensor(1.0)), POLICIES[name](x, seeded()))
+
+
+@pytest.mark.parametrize("p", [0.0, torch.tensor(0.0)])
+def test_no_chance_leaves_all_images_as_they_are(p: Tensor | float) -> None:
+    x = coded(20, 3, 16, 16)
+    assert torch.equal(diff_augment(x, tuple(POLICIES), seeded(), p), x)
+
+
+@pytest.mark.parametrize("p", [0.3, torch.tensor(0.3)])
+def test_the_chance_is_the_share_of_changed_images(p: Tensor | float) -> None:
+    x = coded(2000, 1, 4, 4)
+    changed = (diff_augment(x, ["color"], seeded(), p) != x).any((1, 2, 3)).double().mean()
+    assert changed == pytest.approx(0.3, abs=0.04)
+
+
+def test_changes_of_one_image_are_chosen_independently() -> None:
+    x = coded(4000, 1, 8, 8)
+    once = diff_augment(x, ["color", "cutout"], seeded(), 0.5)
+    holes = (once == 0).any(3).any(2).any(1)
+    colored = (torch.where(once == 0, x, once) != x).any(3).any(2).any(1)
+    assert (holes & colored).double().mean() == pytest.approx(0.25, abs=0.04)
+    assert (~holes & ~colored).double().mean() == pytest.approx(0.25, abs=0.04)
+
+
+def test_gradients_pass_through_chosen_and_spared_images() -> None:
+    x = coded(4, 2, 8, 8).requires_grad_()
+    assert gradcheck(lambda x: diff_augment(x, ["color", "translation"], seeded(), 0.5), (x,))
+
+
+def test_a_tensor_is_never_read_so_the_random_numbers_do_not_depend_on_it() -> None:
+    states = []
+    for p in (0.0, 0.3, 1.0):
+        generator = seeded()
+        diff_augment(coded(5, 1, 8, 8), tuple(POLICIES), generator, torch.tensor(p))
+        states.append(generator.get_state())
+    assert torch.equal(states[0], states[1])
+    assert torch.equal(states[1], states[2])

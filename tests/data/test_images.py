@@ -1,6 +1,7 @@
 """ImageCodec: whatever comes in comes back, in its own layout, dtype and range."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -78,15 +79,69 @@ def test_images_come_back_exactly(kind, shape, layout, encoded) -> None:
     np.testing.assert_array_equal(back, X)
 
 
+@pytest.mark.parametrize("kind", EXACT)
+@pytest.mark.parametrize(("shape", "layout", "encoded"), LAYOUTS)
+def test_packed_images_unpack_to_the_encoded_ones_bit_for_bit(
+    kind, shape, layout, encoded, monkeypatch
+) -> None:
+    monkeypatch.setattr("ganaug.data.images.PIECE_VALUES", 700)  # pieces of two images
+    X = values(kind, shape)
+    codec = ImageCodec.fit(X)
+    packed = codec.pack(X)
+    small = codec.levels is not None and codec.levels <= 255
+    assert packed.dtype == (torch.uint8 if small else torch.float32)
+    assert packed.shape == (4, *encoded)
+    assert packed.is_contiguous(memory_format=torch.channels_last)
+    x = codec.unpack(packed[[3, 0, 1, 2]])
+    assert x.dtype == torch.float32
+    assert torch.equal(x, codec.encode(X).float()[[3, 0, 1, 2]])
+
+
+def test_most_images_are_packed_as_bytes() -> None:
+    small = {
+        k for k in EXACT if ImageCodec.fit(values(k, (4, 8, 8))).pack(values(k, (4, 8, 8))).itemsize == 1
+    }
+    wide = {"int16", "uint16", "unit float32", "signed float32", "float16", "wide float32"}
+    assert small == set(EXACT) - wide
+
+
+def test_bytes_stored_as_they_are_packed_are_not_copied() -> None:
+    for kind, shape in (("bytes", (4, 9, 12)), ("bytes", (4, 8, 10, 3))):
+        X = values(kind, shape)
+        X.flags.writeable = False
+        codec = ImageCodec.fit(X)
+        assert codec.pack(X).data_ptr() == X.ctypes.data
+    chw = values("bytes", (4, 3, 8, 10))
+    assert ImageCodec.fit(chw).pack(chw).data_ptr() != chw.ctypes.data
+
+
+@pytest.mark.parametrize(
+    ("kind", "pack_bytes"), [("bytes", 0), ("int16", 4), ("k/255 float32", 1), ("unit float32", 4)]
+)
+def test_fit_and_pack_copy_no_more_than_they_return(kind: str, pack_bytes: int, monkeypatch) -> None:
+    monkeypatch.setattr("ganaug.data.images.PIECE_VALUES", 10_000)
+    of_pieces = 80 * 10_000
+    X = values(kind, (4_000, 8, 8, 3))
+    tracemalloc.start()
+    codec = ImageCodec.fit(X)
+    at_fit = tracemalloc.get_traced_memory()[1]
+    packed = codec.pack(X)
+    at_pack = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert packed.shape == (4_000, 3, 8, 8)
+    assert at_fit < (of_pieces if X.dtype.kind == "f" else 20_000)
+    assert at_pack < pack_bytes * X.size + of_pieces < 8 * X.size
+
+
 def test_float64_images_come_back_to_the_last_digits() -> None:
     X = RNG.uniform(-1, 1, (4, 8, 8)) * 1000
     codec = ImageCodec.fit(X)
     np.testing.assert_allclose(codec.decode(codec.encode(X)), X, rtol=0, atol=2e-12)
 
 
-@pytest.mark.parametrize("side", range(8, 65))
-def test_every_side_from_8_to_64_is_taken_in_both_layouts(side: int) -> None:
-    for shape in ((2, side, 72 - side, 1), (2, 3, 72 - side, side)):
+@pytest.mark.parametrize("side", range(8, 129))
+def test_every_side_from_8_to_128_is_taken_in_both_layouts(side: int) -> None:
+    for shape in ((2, side, 136 - side, 1), (2, 3, 136 - side, side)):
         X = RNG.integers(0, 256, shape).astype(np.uint8)
         codec = ImageCodec.fit(X)
         np.testing.assert_array_equal(codec.decode(codec.encode(X)), X)
@@ -139,8 +194,8 @@ def test_a_codec_survives_json() -> None:
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        (np.zeros((2, 7, 8), np.uint8), "sides of 8 to 64 pixels; got 7 x 8"),
-        (np.zeros((2, 65, 8, 3), np.uint8), "got 65 x 8"),
+        (np.zeros((2, 7, 8), np.uint8), "sides of 8 to 128 pixels; got 7 x 8"),
+        (np.zeros((2, 129, 8, 3), np.uint8), "got 129 x 8"),
         (np.zeros((2, 8, 8, 4), np.uint8), "with 1 or 3 channels"),
         (np.zeros((2, 8, 8), complex), "images must be numbers; got dtype complex128"),
         (np.full((2, 8, 8), np.nan), "got 128 NaN or infinite values of 128"),
@@ -156,3 +211,14 @@ def test_images_of_another_size_than_in_fit_are_refused() -> None:
     codec = ImageCodec.fit(values("bytes", (4, 8, 9)))
     with pytest.raises(DataError, match=r"\(1, 8, 9\) as in fit; got \(1, 9, 8\)"):
         codec.encode(np.zeros((2, 9, 8)))
+
+
+def test_integers_too_large_for_floats_are_not_said_to_be_exact() -> None:
+    X = values("bytes", (4, 8, 8)).astype(np.int64) + 2**60
+    assert ImageCodec.fit(X).levels is None
+
+
+def test_packed_bytes_beyond_the_levels_are_refused() -> None:
+    codec = ImageCodec.fit(values("digits", (4, 8, 8)))
+    with pytest.raises(IndexError):
+        codec.unpack(torch.full((1, 1, 8, 8), 17, dtype=torch.uint8))

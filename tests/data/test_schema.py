@@ -70,6 +70,12 @@ def test_training_data_is_float32_in_range() -> None:
         assert x.abs().max() <= 1
 
 
+@pytest.mark.parametrize("data", [X, pd.DataFrame(X), IMAGES, torch.from_numpy(IMAGES), IMAGES.tolist()])
+def test_packed_data_unpacks_to_the_encoded_data(data) -> None:
+    schema = Schema.fit(data, [0, 1] * 4)
+    assert torch.equal(schema.unpack_X(schema.pack_X(data)), schema.encode_X(data))
+
+
 def test_two_dimensions_are_a_table_and_more_are_images() -> None:
     assert Schema.fit(X, [0, 1] * 4).kind == "table"
     assert Schema.fit(IMAGES, [0, 1] * 4).kind == "image"

@@ -1,6 +1,7 @@
 """open_data and torch data sets: what is there comes in as stored; what is broken is named."""
 
 import struct
+import tracemalloc
 import warnings
 import zlib
 from pathlib import Path
@@ -257,3 +258,26 @@ def test_a_data_set_of_mixed_sizes_names_them() -> None:
 def test_a_data_set_without_pairs_is_refused(items: list) -> None:
     with pytest.raises(DataError, match=r"must have samples|must be pairs"):
         dataset_arrays(items)
+
+
+def test_items_of_several_dtypes_become_one_that_holds_them_all() -> None:
+    items = [(np.full((8, 8), 300, np.uint16), 0), (np.full((8, 8), 0.5, np.float32), 1)]
+    X, _, _ = dataset_arrays(items)
+    assert X.dtype == np.result_type(np.uint16, np.float32)
+    assert X[:, 0, 0].tolist() == [300, 0.5]
+
+
+def test_a_data_set_is_read_into_one_array_without_a_second_copy() -> None:
+    class Images(Dataset):
+        def __len__(self) -> int:
+            return 2_000
+
+        def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+            return torch.full((3, 16, 16), i / 2_000), i % 2
+
+    tracemalloc.start()
+    X, _, _ = dataset_arrays(Images())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert X.shape == (2_000, 3, 16, 16)
+    assert peak < 1.2 * X.nbytes

@@ -1,8 +1,10 @@
 """Batches: each class equally often, and nothing but the step decides."""
 
 import numpy as np
+import pytest
 import torch
 
+from ganaug.data.schema import Schema
 from ganaug.training.batches import BalancedBatches
 
 COUNTS = [500, 40, 3]
@@ -46,3 +48,35 @@ def test_a_batch_is_a_function_of_seed_and_images_seen_alone() -> None:
     assert torch.equal(used(60)[0], batches()(60)[0])
     assert not torch.equal(used(60)[0], used(90)[0])
     assert not torch.equal(used(60)[0], batches(seed=1)(60)[0])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_batch_of_packed_images_is_that_of_the_encoded_ones_channels_last(dtype) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (len(LABELS), 8, 10, 3)).astype(dtype)
+    schema = Schema.fit(images, LABELS)
+    packed = BalancedBatches(schema.pack_X(images), LABELS, batch_size=30, seed=0, unpack=schema.unpack_X)
+    encoded = BalancedBatches(schema.encode_X(images), LABELS, batch_size=30, seed=0)
+    for step in range(5):
+        (x, c), (x_encoded, c_encoded) = packed(step * 30), encoded(step * 30)
+        assert torch.equal(x, x_encoded)
+        assert torch.equal(c, c_encoded)
+        assert x.dtype == torch.float32
+        assert x.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_packed_images_are_not_copied_and_only_a_batch_is_unpacked() -> None:
+    images = torch.zeros(len(LABELS), 8, 8, 3, dtype=torch.uint8).permute(0, 3, 1, 2)
+    sizes = []
+
+    def unpack(x: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(x))
+        return x
+
+    drawn = BalancedBatches(images, LABELS, batch_size=30, seed=0, unpack=unpack)
+    drawn(0)
+    assert drawn.rows.data_ptr() == images.data_ptr()
+    assert sizes == [30]
+
+
+def test_class_counts_are_known() -> None:
+    assert torch.equal(batches().class_counts, torch.tensor(COUNTS))

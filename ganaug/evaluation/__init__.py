@@ -1,0 +1,1 @@
+"""Whether generated samples are good, and show only what the data show."""

@@ -1,0 +1,57 @@
+"""A GAN training recorded in MLflow: its figures by images seen, sample grids, curves, the generator."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ganaug.config import GANConfig
+from ganaug.experiment.tracking import final_status, start_run
+
+__all__ = ["MLflowFit"]
+
+
+class MLflowFit:
+    """A context that records one `ConditionalGAN.fit`; give it as `on_log`.
+
+    Parameters
+    ----------
+    config : GANConfig
+        What is trained; logged as parameters.
+    out : str or Path
+        Folder of the run, whose pictures, figures and generator become artifacts at the end.
+    experiment : str or None, default=None
+        Experiment for a run that is below no active one, where the environment names none.
+
+    Examples
+    --------
+    >>> with MLflowFit(config, "runs/pets") as record:  # doctest: +SKIP
+    ...     ConditionalGAN(config=config).fit(X, y, out="runs/pets", on_log=record)
+    """
+
+    def __init__(self, config: GANConfig, out: str | Path, *, experiment: str | None = None):
+        self.config, self.out, self.experiment = config, Path(out), experiment
+
+    def __enter__(self) -> "MLflowFit":
+        self.mlflow, _ = start_run("ganaug fit", self.experiment)
+        self.mlflow.log_params({k: str(v)[:6000] for k, v in self.config.to_dict().items()})
+        self.mlflow.set_tags({"ganaug.kind": "fit"})
+        return self
+
+    def __call__(self, line: dict[str, Any]) -> None:
+        """Log the figures of an interval, and its health."""
+        figures = {name: value for name, value in line.items() if isinstance(value, float)}
+        self.mlflow.log_metrics(figures, step=line["images_seen"])
+        self.mlflow.set_tag("ganaug.health", line["health"])
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for name in ("curves.png", "history.jsonl", "generator.safetensors"):
+            if (self.out / name).is_file():
+                self.mlflow.log_artifact(str(self.out / name))
+        if (self.out / "samples").is_dir():
+            self.mlflow.log_artifacts(str(self.out / "samples"), "samples")
+        self.mlflow.end_run(final_status(kind))

@@ -1,0 +1,62 @@
+"""Drawing samples from a trained G: each class from the snapshot that serves it."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ganaug._random import derive, seeded, torch_stream
+from ganaug.training.snapshots import Snapshots
+from ganaug.training.state import set_progress
+
+PIECE = 256
+"""Samples drawn at a time; part of what a seed means, since statistics of a piece never mix."""
+
+
+@dataclass
+class Drawing:
+    """The averaged G, its snapshots, and the length of its noise vector."""
+
+    G: nn.Module
+    z_dim: int
+    snapshots: Snapshots = field(default_factory=Snapshots)
+    _at_moment: dict[int, nn.Module] = field(default_factory=dict)
+
+    def generator_of(self, class_index: int) -> nn.Module:
+        """Return the G that serves a class: the last average, or the class's own snapshot."""
+        if not len(self.snapshots):
+            return self.G
+        moment = int(self.snapshots.choice[class_index])
+        if moment not in self._at_moment:
+            G = copy.deepcopy(self.G)
+            G.load_state_dict(self.snapshots.weights[moment])
+            set_progress(G, moment)
+            self._at_moment[moment] = G
+        return self._at_moment[moment]
+
+    @torch.no_grad()
+    def pieces(
+        self, class_index: int, n: int, *, stream: int, truncation: float | None = None
+    ) -> Iterator[Tensor]:
+        """Yield n samples of a class in pieces of at most `PIECE`, the same for the same stream."""
+        G = self.generator_of(class_index)
+        device = next(G.parameters()).device
+        noise = torch_stream(stream, "class", class_index)
+        z = _noise(n, self.z_dim, noise, truncation)
+        for number, z_i in enumerate(z.split(PIECE) if n else ()):
+            c_i = torch.full((len(z_i),), class_index, device=device)
+            with seeded(derive(stream, "modules", class_index, number), device):
+                x: Tensor = G(z_i.to(device), c_i)
+            yield x.float().cpu()
+
+
+def _noise(n: int, z_dim: int, generator: torch.Generator, truncation: float | None) -> Tensor:
+    """Return standard normal noise (n, z_dim), cut at +-truncation without rejection."""
+    if truncation is None:
+        return torch.randn(n, z_dim, generator=generator)
+    tail = torch.special.ndtr(torch.tensor(-truncation, dtype=torch.float64))
+    u = torch.rand(n, z_dim, generator=generator, dtype=torch.float64)
+    z: Tensor = torch.special.ndtri(tail + u * (1 - 2 * tail)).float()
+    return z

@@ -1,0 +1,36 @@
+"""The augmentation leak test at the end of a training."""
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+
+from ganaug._random import derive
+from ganaug.errors import GanaugWarning
+from ganaug.evaluation.leak import Leak, augmentation_leak
+from ganaug.training.batches import BalancedBatches
+from ganaug.training.drawing import Drawing
+
+N_IMAGES = 500
+
+
+def find_leaks(
+    drawing: Drawing, batches: BalancedBatches, policy: Sequence[str], *, seed: int
+) -> dict[str, Leak]:
+    """Return the test of training images against generated ones of the same classes; warn of a leak."""
+    x, c = batches.sample(N_IMAGES)
+    stream = derive(seed, "leak")
+    counts = torch.bincount(c).tolist()
+    x_fake = torch.cat([p for k, n in enumerate(counts) for p in drawing.pieces(k, n, stream=stream)])
+    c_fake = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    leaks = augmentation_leak(x, x_fake, policy, c=c, c_fake=c_fake)
+    for name, leak in leaks.items():
+        if leak.leaked:
+            warnings.warn(
+                f"the augmentation {name!r} shows in {leak.share_fake:.0%} of the generated images and in "
+                f"{leak.share_real:.0%} of the real ones: G has learned it. Drop it from diffaugment, or "
+                "set ada_target, which augments no more than D's overfitting asks for.",
+                GanaugWarning,
+                stacklevel=3,
+            )
+    return leaks

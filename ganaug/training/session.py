@@ -1,0 +1,46 @@
+"""One call of training: signals are caught, and whatever ends it leaves a run that can go on."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+from ganaug.config import GANConfig
+from ganaug.errors import TrainingInterrupted
+from ganaug.training.batches import BalancedBatches
+from ganaug.training.interrupt import StopSignals
+from ganaug.training.loop import OnLog, train
+from ganaug.training.run import RunFolder
+from ganaug.training.state import GANState
+
+
+def run_training(
+    state: GANState,
+    batches: BalancedBatches,
+    config: GANConfig,
+    *,
+    seed: int,
+    history: list[dict[str, Any]],
+    run: RunFolder | None,
+    on_log: OnLog,
+    on_step: Callable[[int], None] | None,
+) -> None:
+    """Train; with a run folder, SIGINT and SIGTERM end it after a step with a checkpoint written."""
+    try:
+        with StopSignals() if run is not None else nullcontext() as stop:
+            train(
+                state,
+                batches,
+                config,
+                seed=seed,
+                history=history,
+                on_log=on_log,
+                on_step=on_step,
+                stop=stop,
+            )
+    except TrainingInterrupted as interruption:
+        if run is None:
+            raise
+        run.checkpoint(state, history)
+        raise TrainingInterrupted(
+            f"{interruption}; the checkpoint in {run.path} goes on with resume=True (--resume)"
+        ) from None

@@ -1,0 +1,140 @@
+"""Shards: several files read as one array, and only what is asked for."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganaug.shards import Shards, ShardWriter, map_npy, pieces
+
+X = np.random.default_rng(0).integers(0, 1000, (23, 2, 3)).astype(np.int16)
+
+
+def write(folder: Path, rows: np.ndarray = X, shard_rows: int = 5, piece: int = 3) -> list[Path]:
+    with ShardWriter(folder, "x-{}.npy", rows.shape, rows.dtype, shard_rows=shard_rows) as writer:
+        for start in range(0, len(rows), piece):
+            writer.write(rows[start : start + piece])
+    return [folder / name for name in writer.sha256]
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Shards:
+    return Shards(write(tmp_path))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, bool, np.float32, np.float64, ">i4"])
+@pytest.mark.parametrize(("shard_rows", "piece"), [(1, 1), (5, 3), (4, 23), (23, 5), (100, 100)])
+def test_what_is_written_is_read_by_numpy_too(tmp_path: Path, dtype, shard_rows: int, piece: int) -> None:
+    rows = X.astype(dtype)
+    files = write(tmp_path, rows, shard_rows, piece)
+    assert len(files) == -(-23 // shard_rows)
+    assert np.load(files[0]).dtype == rows.dtype
+    np.testing.assert_array_equal(np.concatenate([np.load(f) for f in files]), rows)
+    np.testing.assert_array_equal(np.asarray(Shards(files)), rows)
+
+
+KEYS = [
+    0,
+    -1,
+    22,
+    np.int64(7),
+    slice(None),
+    slice(3, 12),
+    slice(20, 2, -3),
+    slice(4, 4),
+    [3, 3, -1, 0],
+    [],
+    np.array([[1, 22], [5, 6]], np.uint8),
+    np.arange(23) % 4 == 1,
+]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=repr)
+def test_shards_are_indexed_like_one_array(shards: Shards, key) -> None:
+    got, expected = shards[key], X[key]
+    assert (got.shape, got.dtype) == (expected.shape, expected.dtype)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_shards_look_like_one_array(shards: Shards) -> None:
+    assert (shards.shape, len(shards), shards.dtype, shards.nbytes) == (X.shape, 23, X.dtype, X.nbytes)
+    np.testing.assert_array_equal([*shards], X)
+
+
+@pytest.mark.parametrize("key", [23, -24, [0, 23], 1.5, "1", np.ones(22, bool)])
+def test_rows_that_are_not_there_are_an_index_error(shards: Shards, key) -> None:
+    with pytest.raises(IndexError):
+        shards[key]
+
+
+def test_only_the_file_of_the_rows_asked_for_is_read(shards: Shards) -> None:
+    shards._maps[:] = [shards._maps[0], None, None, shards._maps[3], None]
+    shards.ends = np.array([5, 10, 15, 20, 23])
+    np.testing.assert_array_equal(shards[[2, 17]], X[[2, 17]])
+
+
+def test_pickled_shards_are_a_list_of_files_mapped_on_first_use(shards: Shards) -> None:
+    again = pickle.loads(pickle.dumps(shards))
+    assert "_maps" not in vars(again)
+    np.testing.assert_array_equal(again[6:9], X[6:9])
+
+
+def test_files_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    files = write(tmp_path) + write(tmp_path / "other", X.astype(np.int32))
+    with pytest.raises(ValueError, match="one dtype and row shape"):
+        Shards(files)
+
+
+def test_fewer_more_or_other_rows_than_announced_are_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match="3 of the rows that were announced"),
+        ShardWriter(tmp_path, "a-{}.npy", (23, 2, 3), np.int16, shard_rows=5) as writer,
+    ):
+        writer.write(X[:20])
+    with (
+        pytest.raises(ValueError, match="more rows came"),
+        ShardWriter(tmp_path, "b-{}.npy", (22, 2, 3), np.int16, shard_rows=5) as writer,
+    ):
+        writer.write(X)
+    with (
+        pytest.raises(ValueError, match=r"rows must have shape \(2, 3\); got \(3,\)"),
+        ShardWriter(tmp_path, "c-{}.npy", X.shape, np.int16, shard_rows=5) as writer,
+    ):
+        writer.write(X[:, 0])
+    with pytest.raises(ValueError, match="rows must be numbers"):
+        ShardWriter(tmp_path, "d-{}.npy", (2,), object, shard_rows=5)
+
+
+def test_no_rows_are_one_file_without_rows(tmp_path: Path) -> None:
+    (file,) = write(tmp_path, X[:0])
+    assert map_npy(file).shape == (0, 2, 3)
+    assert Shards([file])[:].shape == (0, 2, 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"not an array", b"PK\x03\x04"])
+def test_a_file_of_another_kind_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.npy").write_bytes(content)
+    with pytest.raises(ValueError, match=r"x\.npy is cut, too long or no \.npy file"):
+        map_npy(tmp_path / "x.npy")
+
+
+def test_a_header_that_claims_more_than_there_is_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "x.npy"
+    for claim in ("(10**30,)", f"({10**30},)", f"({2**62}, 2)", "(-4,)", "(7,)"):
+        np.save(file, np.zeros(8, np.uint8))
+        header = file.read_bytes()[10:-8].decode().replace("(8,)", claim).strip()
+        size = len(header) + 1
+        file.write_bytes(
+            b"\x93NUMPY\x01\x00" + size.to_bytes(2, "little") + header.encode() + b"\n" + bytes(8)
+        )
+        with pytest.raises(ValueError, match=r"x\.npy is cut"):
+            map_npy(file)
+
+
+def test_pieces_cover_all_rows_once() -> None:
+    for rows in (X, X[:0], np.zeros((3, 10_000_000), np.int8)):
+        numbers = np.arange(len(rows))
+        assert np.concatenate([numbers[:0], *(numbers[p] for p in pieces(rows))]).tolist() == numbers.tolist()
+    assert len(list(pieces(np.zeros((3, 10_000_000), np.int8)))) == 3
