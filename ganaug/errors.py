@@ -46,7 +46,15 @@ class CheckpointError(GanaugError):
 
 
 class TrainingDivergedError(GanaugError):
-    """Training went wrong again after each step back; `images_kept` says when it was last sound."""
+    """Training went wrong again after each step back to a sound state.
+
+    Parameters
+    ----------
+    message : str
+        What went wrong.
+    images_kept : int or None, default=None
+        Images seen by the last sound state, which was kept; None if there was none.
+    """
 
     def __init__(self, message: str, *, images_kept: int | None = None):
         super().__init__(message)

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganaug._checks import did_you_mean, listed
+from ganaug._checks import did_you_mean, listed, number
 from ganaug.data.images import ImageCodec
 from ganaug.data.tables import TableCodec
-from ganaug.errors import DataError
+from ganaug.errors import ConfigError, DataError
 
 CODECS: dict[str, type[ImageCodec] | type[TableCodec]] = {"image": ImageCodec, "table": TableCodec}
 
@@ -101,12 +101,23 @@ class Schema:
             return pd.Series(y, name=self.y_name)
         return y
 
+    def index_counts(self, counts: int | Mapping[Any, int]) -> list[tuple[int, int]]:
+        """Return (class index, number) in the order of `counts`; an int means as many of each class."""
+        if not isinstance(counts, Mapping):
+            counts = dict.fromkeys(self.labels.tolist(), counts)
+        wanted = [(self.class_index(key), n) for key, n in counts.items()]
+        if len({k for k, _ in wanted}) < len(wanted):
+            raise ConfigError(f"counts must name each class once; got {listed(counts)}.")
+        for key, n in counts.items():
+            number(f"counts[{key!r}]", n, low=0, integer=True)
+        return wanted
+
     def class_index(self, key: Any) -> int:
         """Return the index of a class given by its label, the text of it, or its name."""
         key = key.item() if isinstance(key, np.generic) else key
         labels = self.labels.tolist()
-        number = isinstance(key, (int, float)) and not isinstance(key, bool)
-        same = {int, float} if number else {type(key)}
+        numeric = isinstance(key, (int, float)) and not isinstance(key, bool)
+        same = {int, float} if numeric else {type(key)}
         for candidates in (labels, self.names, [str(v) for v in labels]):
             matches = [i for i, v in enumerate(candidates) if type(v) in same and v == key]
             if matches:

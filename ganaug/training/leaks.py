@@ -7,7 +7,7 @@ import torch
 
 from ganaug._random import derive
 from ganaug.errors import GanaugWarning
-from ganaug.evaluation.leak import Leak, augmentation_leak
+from ganaug.evaluation.leak import LEAST_IMAGES, Leak, augmentation_leak
 from ganaug.training.batches import BalancedBatches
 from ganaug.training.drawing import Drawing
 
@@ -17,8 +17,13 @@ N_IMAGES = 500
 def find_leaks(
     drawing: Drawing, batches: BalancedBatches, policy: Sequence[str], *, seed: int
 ) -> dict[str, Leak]:
-    """Return the test of training images against generated ones of the same classes; warn of a leak."""
+    """Return the test of training images against generated ones of the same classes; warn of a leak.
+
+    Too few images to tell give no result.
+    """
     x, c = batches.sample(N_IMAGES)
+    if len(x) < LEAST_IMAGES:
+        return {}
     stream = derive(seed, "leak")
     counts = torch.bincount(c).tolist()
     x_fake = torch.cat([p for k, n in enumerate(counts) for p in drawing.pieces(k, n, stream=stream)])

@@ -272,8 +272,8 @@ def test_a_data_set_is_read_into_one_array_without_a_second_copy() -> None:
         def __len__(self) -> int:
             return 2_000
 
-        def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
-            return torch.full((3, 16, 16), i / 2_000), i % 2
+        def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
+            return np.full((3, 16, 16), i / 2_000, np.float32), i % 2
 
     tracemalloc.start()
     X, _, _ = dataset_arrays(Images())
