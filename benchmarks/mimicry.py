@@ -4,6 +4,7 @@ pip install --no-deps torch-mimicry      # the package's top module needs tensor
                                          # networks and steps do not, so only they are imported here
 """
 
+import functools
 import importlib.util
 import sys
 import types
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 PARTS = ("", "nets", "training")
 
 
+@functools.cache
 def load() -> tuple[dict[int, tuple[Any, Any]], Any]:
     """Return the cGAN-PD classes (G, D) by image side, and the log object their steps write to."""
     spec = importlib.util.find_spec("torch_mimicry")
@@ -30,7 +32,7 @@ def load() -> tuple[dict[int, tuple[Any, Any]], Any]:
         sys.modules.setdefault(name, package)
     nets = importlib.import_module
     by_side = {}
-    for side in (32, 64):
+    for side in (32, 128):
         module = nets(f"torch_mimicry.nets.cgan_pd.cgan_pd_{side}")
         by_side[side] = (
             getattr(module, f"CGANPDGenerator{side}"),
@@ -89,13 +91,13 @@ class MimicryTraining:
         return torch.cat(parts)
 
 
-def as_network(side: int) -> Callable[..., tuple[nn.Module, nn.Module]]:
-    """Return mimicry's pair as a network for ganaug: G of `width` channels, D of half as many."""
+def as_network(side: int, ndf: int) -> Callable[..., tuple[nn.Module, nn.Module]]:
+    """Return mimicry's pair as a network for ganaug: its ngf is the width, its ndf fixed."""
     by_side, _ = load()
     G, D = by_side[side]
 
     class Flat(nn.Module):
-        def __init__(self, n_classes: int, ndf: int):
+        def __init__(self, n_classes: int):
             super().__init__()
             self.inner = D(num_classes=n_classes, ndf=ndf)
 
@@ -106,7 +108,6 @@ def as_network(side: int) -> Callable[..., tuple[nn.Module, nn.Module]]:
     def mimicry(
         *, shape: tuple[int, ...], n_classes: int, z_dim: int, width: int | None
     ) -> tuple[nn.Module, nn.Module]:
-        width = width or 64
-        return G(num_classes=n_classes, nz=z_dim, ngf=width), Flat(n_classes, width // 2)
+        return G(num_classes=n_classes, nz=z_dim, ngf=width or 64), Flat(n_classes)
 
     return mimicry

@@ -32,7 +32,13 @@ from ganaug.training.loop import train
 from ganaug.training.state import new_state, torch_device
 
 BATCH = 64
-ROUNDS = 5
+ROUNDS = 1
+PEER_CASES = (
+    (32, 64, 32, 1),
+    (32, 64, 32, 5),
+    (32, 128, 64, 1),
+    (128, 256, 256, 1),
+)  # side, ngf, ndf, D steps
 
 
 def images(n: int, shape: tuple[int, ...], n_classes: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -103,35 +109,33 @@ def alternate(arms: dict[str, Any], *, n_rounds: int) -> dict[str, list[float]]:
 
 def peer(device: str) -> Iterator[dict[str, Any]]:
     """Compare with mimicry's cGAN-PD: the same networks and widths, and ganaug's own network."""
-    for side, width, d_steps in ((32, 64, 1), (32, 64, 5), (32, 128, 1), (64, 32, 1)):
+    for side, ngf, ndf, d_steps in PEER_CASES:
         x, c = images(1000, (3, side, side), 10)
-        common = {"z_dim": 128, "diffaugment": (), "d_steps": d_steps, "regularizers": ()}
-        theirs = ganaug.GANConfig(network=as_network(side), width=width, **common)
-        own = ganaug.GANConfig(network="resnet", width=width // 2, d_steps=d_steps)
-        engine: Callable[..., EngineTraining] = lambda config, side=side: EngineTraining(  # noqa: E731
-            config, side=side, n=1000, n_classes=10, device=device
+        theirs = ganaug.GANConfig(
+            network=as_network(side, ndf),
+            width=ngf,
+            z_dim=128,
+            diffaugment=(),
+            d_steps=d_steps,
+            regularizers=(),
         )
-        arms = {
+        arms: dict[str, Any] = {
             "mimicry": PeerTraining(
-                unpack(x),
-                c,
-                side=side,
-                ngf=width,
-                ndf=width // 2,
-                n_classes=10,
-                d_steps=d_steps,
-                device=device,
-            ),
-            "engine, their networks, float32": engine(replace(theirs, precision="float32")),
-            "engine, their networks": engine(theirs),
-            "engine, resnet": engine(own),
+                unpack(x), c, side=side, ngf=ngf, ndf=ndf, n_classes=10, d_steps=d_steps, device=device
+            )
         }
-        speeds = alternate(arms, n_rounds=max(2, 10 // d_steps))
+        for name, config in {
+            "engine, same networks, float32": replace(theirs, precision="float32"),
+            "engine, same networks": theirs,
+            "engine, own default network": ganaug.GANConfig(d_steps=d_steps),
+        }.items():
+            arms[name] = EngineTraining(config, side=side, n=1000, n_classes=10, device=device)
+        speeds = alternate(arms, n_rounds=max(2, 10 // d_steps) if side == 32 else 2)
         for name, values in speeds.items():
             ratios = [a / b for a, b in zip(values, speeds["mimicry"], strict=True)]
             yield {
                 "side": side,
-                "widths G/D": f"{width}/{width // 2}" if name != "engine, resnet" else f"{width // 2}",
+                "ngf/ndf": f"{ngf}/{ndf}",
                 "D steps": d_steps,
                 "training": name,
                 "images/s": round(statistics.median(values)),
@@ -161,7 +165,7 @@ def machine_peak(dtype: torch.dtype, device: str) -> dict[str, float]:
 
 
 def peak(device: str) -> dict[str, Any]:
-    """Return the share of the machine's peak that training the default 32 px network reaches, and a profile."""
+    """Return the share of the machine's peak that the default 32 px network reaches, and a profile."""
     rows, profile = [], None
     for precision, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
         config = ganaug.GANConfig(precision=precision)
@@ -171,11 +175,7 @@ def peak(device: str) -> dict[str, Any]:
         for _ in range(ROUNDS):
             peaks.append(machine_peak(dtype, device))
             speeds.append(20 * arm.per_round / arm.seconds(20))
-        with FlopCounterMode(display=False) as counter:
-            one = replace(config, train_images=arm.state.images_seen + BATCH, log_every_images=10**9)
-            before = counter.get_total_flops()
-            step_flops = _flops_of_a_step(arm, one, counter) - before
-        gflop = step_flops / BATCH / 1e9
+        gflop = _flops_of_a_step(arm) / BATCH / 1e9
         top = {k: statistics.median(p[k] for p in peaks) for k in ("matmul", "conv")}
         speed = statistics.median(speeds)
         rows.append(
@@ -194,19 +194,19 @@ def peak(device: str) -> dict[str, Any]:
     return {"rows": rows, "profile": profile}
 
 
-def _flops_of_a_step(arm: EngineTraining, config: ganaug.GANConfig, counter: FlopCounterMode) -> int:
+def _flops_of_a_step(arm: EngineTraining) -> int:
     """Return the floating point operations of matrix products and convolutions in one round."""
     seen: list[int] = []
-    goal = arm.state.images_seen + 2 * BATCH
-    train(
-        arm.state,
-        arm.batches,
-        replace(config, train_images=goal),
-        seed=0,
-        on_log=lambda *_: None,
-        on_step=lambda _: seen.append(counter.get_total_flops()),
-    )
-    return seen[1] - seen[0] + 0 * len(seen)
+    with FlopCounterMode(display=False) as counter:
+        train(
+            arm.state,
+            arm.batches,
+            replace(arm.config, train_images=arm.state.images_seen + 2 * BATCH, log_every_images=10**9),
+            seed=0,
+            on_log=lambda *_: None,
+            on_step=lambda _: seen.append(counter.get_total_flops()),
+        )
+    return seen[1] - seen[0]
 
 
 GROUPS = {

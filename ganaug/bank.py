@@ -80,6 +80,7 @@ class SampleBank:
         counts: int | Mapping[Any, int],
         *,
         path: str | Path | None = None,
+        truncation: float | None = None,
         random_state: Seed = None,
         on_progress: OnProgress | None = None,
         shard_rows: int | None = None,
@@ -95,8 +96,10 @@ class SampleBank:
         path : str, Path or None
             A new or empty folder to which samples are written as they are drawn, so that only a few
             hundred are in memory at a time; it appears whole or not at all. None keeps them in memory.
-        random_state : int, RandomState, Generator or None
+        truncation : float or None
             As in `ConditionalGAN.generate`, whose samples these are.
+        random_state : int, RandomState, Generator or None
+            Likewise.
         on_progress : callable or None
             Called with (samples done, samples in all).
         shard_rows : int or None
@@ -126,7 +129,7 @@ class SampleBank:
         """
         folder = None if path is None else empty_folder(path)
         schema = gan.schema_
-        stream = iter(gan.stream(counts, random_state=random_state))
+        stream = iter(gan.stream(counts, truncation=truncation, random_state=random_state))
         first = list(islice(stream, 1))  # by now the generator has checked the counts
         n = sum(counts.values()) if isinstance(counts, Mapping) else counts * len(schema.labels)
         none = _values(schema, schema.decode_X(torch.empty(0, *schema.codec.shape)))

@@ -189,7 +189,9 @@ class OneStream:
     def __init__(self, *, stop_after: int = 10**9):
         self.schema_, self.stop_after = image_bank().schema, stop_after
 
-    def stream(self, counts: Any, *, random_state: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def stream(
+        self, counts: Any, *, truncation: Any = None, random_state: Any = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         drawn = 0
         for key, n in counts.items():
             for start in range(0, n, 100):
@@ -259,12 +261,12 @@ def test_memory_does_not_grow_with_the_number_of_streamed_samples(tmp_path: Path
 def test_memory_does_not_grow_with_the_number_of_exported_samples(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("ganaug.shards.PIECE_BYTES", 10_000)
     peaks = []
-    for n in (2_000, 20_000):
+    for n in (5_000, 50_000):  # 0.2 and 2 MB
         X, c = RNG.normal(size=(n, 5)), np.arange(n) % 2
         bank = SampleBank(X, c, Schema.fit(X, c)).save(tmp_path / f"bank{n}", shard_rows=3_000)
         bank.export(tmp_path / f"warm{n}")
         peaks.append(peak_memory(lambda bank=bank, n=n: bank.export(tmp_path / f"out{n}")))
-    assert peaks[1] < peaks[0] + 50_000 < 800_000
+    assert peaks[1] < peaks[0] + 300_000
 
 
 def test_an_interrupted_stream_leaves_nothing(tmp_path: Path) -> None:

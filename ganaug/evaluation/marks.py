@@ -59,7 +59,7 @@ def color_marks(x: Tensor, x_fake: Tensor) -> Marks:
     generator = torch_stream(0, "colour marks")
     usual = [x, *(_flawed(x, generator) for _ in range(COPIES))]
     changed = [color(part, generator).clamp(-1, 1) for part in usual]
-    features = np.concatenate([_colours(part) for part in (*usual, *changed)])
+    features = np.concatenate([_colours(part) for part in usual + changed])
     is_changed = np.repeat([0, 1], len(features) // 2)
     image = np.tile(np.arange(len(x)), 2 * len(usual))
     model = make_pipeline(StandardScaler(), PolynomialFeatures(2), LogisticRegression(C=0.1, max_iter=1000))

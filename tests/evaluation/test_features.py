@@ -68,17 +68,18 @@ def test_random_features_are_fast(shape, least):
 
 
 @pytest.mark.parametrize("kind", ["random", "classifier"])
-def test_features_put_the_other_half_nearer_than_worse_and_worse_images(kind):
+def test_features_put_the_other_half_nearer_than_noisy_digits_than_noise(kind):
     x, c = _all_digits()
     real, fake = x[:500], x[500:1000]
-    features = RandomFeatures((1, 8, 8)) if kind == "random" else ClassifierFeatures.fit(x[1000:], c[1000:], 10)
+    features = (
+        RandomFeatures((1, 8, 8)) if kind == "random" else ClassifierFeatures.fit(x[1000:], c[1000:], 10)
+    )
     noise = torch.rand(fake.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    distances = [
-        kernel_distance(features(real), features(fake + share * (noise - fake)))
-        for share in (0.0, 0.25, 0.5, 1.0)
-    ]
-    assert abs(distances[0]) < 0.2 * distances[1]
-    assert distances == sorted(distances)
+    same, near, far = (
+        kernel_distance(features(real), features(fake + share * (noise - fake))) for share in (0.0, 0.2, 1.0)
+    )
+    assert abs(same) < 0.1 * near
+    assert near < far
 
 
 def test_classifier_features_are_standardised_repeatable_and_leave_the_global_generator():

@@ -52,7 +52,7 @@ def test_kernel_distance_grows_with_the_shift():
     real = _cloud(300)
     values = [kernel_distance(real, _cloud(300, seed=1, shift=s)) for s in (0.0, 0.3, 0.6, 1.2, 2.4)]
     assert values == sorted(values)
-    assert abs(values[0]) < 0.1 * values[1]
+    assert abs(values[0]) < 0.2 * values[1]
 
 
 def test_a_collapsed_cloud_has_precision_without_recall_and_a_wide_one_the_reverse():

@@ -47,7 +47,7 @@ def test_scaling_activations_equals_weights_per_sample(up: bool) -> None:
 
 def test_demodulation_keeps_unit_variance_whatever_the_style() -> None:
     layer = ModulatedConv(32, 8, 5)
-    h = torch.randn(4, 32, 40, 40)
+    h = torch.randn(4, 32, 80, 80)
     out = layer(h, 10 * torch.randn(4, 5))[:, :, 1:-1, 1:-1]
     torch.testing.assert_close(out.var((2, 3)), torch.ones(4, 8), atol=0.25, rtol=0)
 

@@ -1,0 +1,362 @@
+"""The folder of a run: what it keeps, what it goes back to, and whom it refuses."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from play import small
+
+import ganaug
+from ganaug.config import GANConfig
+from ganaug.errors import CheckpointError, GanaugWarning, TrainingInterrupted
+from ganaug.training import checkpoint
+from ganaug.training.checkpoint import load_tensors, save_tensors
+from ganaug.training.run import best_moment
+
+CONFIG = small(train_images=192, log_every_images=64)
+SEED = 5
+
+
+def fit(digits, out: Path | None = None, *, config: GANConfig = CONFIG, seed: int | None = SEED, **options):
+    return ganaug.ConditionalGAN(config=config, random_state=seed).fit(*digits, out=out, **options)
+
+
+def moments(run: Path) -> list[int]:
+    return sorted(int(f.stem) for f in (run / "checkpoints").iterdir())
+
+
+def file(run: Path, moment: int) -> Path:
+    return run / "checkpoints" / f"{moment:09d}.safetensors"
+
+
+def differing(one: Path, two: Path) -> list[str]:
+    """Return the names of what differs between two files."""
+    (a, about), (b, expected) = load_tensors(one), load_tensors(two)
+    names = [n for n in a.keys() | b.keys() if n not in a or n not in b or not torch.equal(a[n], b[n])]
+    return names + [n for n in about if about[n] != expected.get(n)]
+
+
+def assert_equal_runs(one: Path, two: Path, moment: int = 192) -> None:
+    assert differing(file(one, moment), file(two, moment)) == []
+    assert differing(one / "generator.safetensors", two / "generator.safetensors") == []
+    assert (one / "history.jsonl").read_text() == (two / "history.jsonl").read_text()
+
+
+def interrupt_at(images_seen: int):
+    """Return an `on_step` that sends a real SIGTERM at one step."""
+    return lambda seen: os.kill(os.getpid(), signal.SIGTERM) if seen == images_seen else None
+
+
+@pytest.fixture(scope="module")
+def whole(digits, tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("whole") / "run"
+    fit(digits, run)
+    return run
+
+
+@pytest.fixture
+def run(tmp_path: Path, digits) -> Path:
+    fit(digits, tmp_path / "run", config=replace(CONFIG, train_images=128))
+    return tmp_path / "run"
+
+
+# --- what is kept ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+def test_the_last_checkpoints_and_the_best_one_stay(digits, tmp_path: Path, keep: int) -> None:
+    config = small(train_images=512, log_every_images=32, keep_checkpoints=keep)
+    at_each = []
+
+    def note(_: dict) -> None:
+        at_each.append(moments(tmp_path / "run"))
+
+    gan = fit(digits, tmp_path / "run", config=config, on_log=note)
+    for i, found in enumerate(at_each):
+        lines = gan.history_[: i + 1]
+        best = min(lines, key=lambda line: line["distance"])["images_seen"]
+        last = [0, *[line["images_seen"] for line in lines]][-keep:]
+        assert found == sorted({*last, best})
+
+
+def test_the_best_moment_is_one_of_good_health() -> None:
+    lines = [
+        {"images_seen": 10, "distance": 3.0, "health": "good"},
+        {"images_seen": 20, "distance": 2.0, "health": "good"},
+        {
+            "images_seen": 30,
+            "distance": 1.0,
+            "health": "gradient/G exploded to 1e+09; back to the last sound state, rates times 0.5",
+        },
+        {"images_seen": 40, "distance": float("nan"), "health": "not finite: distance; given up"},
+    ]
+    assert best_moment(lines) == 20  # the checkpoint of 30 holds another state than was measured
+    assert best_moment(lines[3:]) is None
+    assert best_moment([]) is None
+
+
+def test_the_folder_holds_curves_figures_and_pictures_of_each_interval(whole: Path) -> None:
+    names = {str(f.relative_to(whole)) for f in whole.rglob("*") if f.is_file()}
+    assert names == {
+        *(f"checkpoints/{m:09d}.safetensors" for m in (64, 128, 192)),
+        *(f"samples/{m:09d}.png" for m in (64, 128, 192)),
+        "curves.png",
+        "generator.safetensors",
+        "history.jsonl",
+    }
+    history = [json.loads(line) for line in (whole / "history.jsonl").read_text().splitlines()]
+    assert load_tensors(file(whole, 192))[1]["history"] == history
+
+
+# --- going on -------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_goes_on_with_a_larger_budget(run: Path, whole: Path, digits) -> None:
+    gan = fit(digits, run, seed=None, resume=True)
+    assert [h["images_seen"] for h in gan.history_] == [64, 128, 192]
+    assert_equal_runs(run, whole)
+
+
+def test_a_signal_between_two_logs_loses_nothing(digits, tmp_path: Path, whole: Path) -> None:
+    with pytest.raises(TrainingInterrupted, match=r"SIGTERM after 80 images; .*resume=True \(--resume\)"):
+        fit(digits, tmp_path / "run", on_step=interrupt_at(80))
+    assert moments(tmp_path / "run") == [0, 64, 80]
+    fit(digits, tmp_path / "run", seed=None, resume=True)
+    assert_equal_runs(tmp_path / "run", whole)
+
+
+def test_a_signal_in_each_call_still_reaches_the_end(digits, tmp_path: Path, whole: Path) -> None:
+    for i, seen in enumerate(range(16, 192, 16)):
+        with pytest.raises(TrainingInterrupted):
+            fit(digits, tmp_path / "run", on_step=interrupt_at(seen), resume=i > 0)
+    fit(digits, tmp_path / "run", resume=True)
+    assert_equal_runs(tmp_path / "run", whole)
+
+
+def test_steps_that_were_skipped_before_a_signal_are_still_told_after_it(digits, tmp_path: Path) -> None:
+    def broken_once() -> GANConfig:
+        return replace(CONFIG, loss=NotANumber(at=6))
+
+    fit(digits, tmp_path / "whole", config=broken_once())
+    with pytest.raises(TrainingInterrupted):
+        fit(digits, tmp_path / "run", config=broken_once(), on_step=interrupt_at(112))
+    resumed = fit(digits, tmp_path / "run", config=replace(CONFIG, loss=NotANumber(at=0)), resume=True)
+    expected = ["good", "skipped 1 steps without a finite gradient", "good"]
+    told = (tmp_path / "whole" / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line)["health"] for line in told] == expected
+    assert [line["health"] for line in resumed.history_] == expected
+
+
+class NotANumber(ganaug.adversarial.losses.Hinge):
+    """Hinge, but for one call of D's side."""
+
+    def __init__(self, *, at: int):
+        self.at, self.calls = at, 0
+
+    def discriminator(self, real_logits, fake_logits):
+        self.calls += 1
+        return super().discriminator(real_logits, fake_logits) * (float("nan") if self.calls == self.at else 1)
+
+
+def test_resuming_what_is_done_gives_the_same_generator_again(digits, tmp_path: Path) -> None:
+    config = replace(CONFIG, snapshot="best")
+    gan = fit(digits, tmp_path / "run", config=config)
+    again = fit(digits, tmp_path / "run", config=config, resume=True)
+    assert again.history_ == gan.history_
+    np.testing.assert_array_equal(
+        again.generate(5, random_state=0)[0], gan.generate(5, random_state=0)[0]
+    )
+    opened = ganaug.load(tmp_path / "run")
+    np.testing.assert_array_equal(
+        opened.generate(5, random_state=0)[0], gan.generate(5, random_state=0)[0]
+    )
+    assert len(opened._drawing.snapshots) == len(gan._drawing.snapshots) > 0
+
+
+def test_a_run_is_resumed_with_its_own_data_and_settings_only(run: Path, digits) -> None:
+    X, y = digits
+    before = {f: f.read_bytes() for f in run.rglob("*") if f.is_file()}
+
+    def resume(X: np.ndarray, y: np.ndarray, seed: int | None = None, **changes: object) -> None:
+        fit((X, y), run, config=replace(CONFIG, **changes), seed=seed, resume=True)
+
+    where = r"000000128\.safetensors was written with another "
+    with pytest.raises(CheckpointError, match=where + "config: width: 4 then, 5 now"):
+        resume(X, y, width=5)
+    with pytest.raises(CheckpointError, match=where + "data"):
+        resume(np.flip(X, 1), y)
+    with pytest.raises(CheckpointError, match=where + "schema: .*labels"):
+        resume(X, y + 1)
+    with pytest.raises(CheckpointError, match=where + "seed: 5 then, 6 now"):
+        resume(X, y, seed=6)
+    assert {f: f.read_bytes() for f in run.rglob("*") if f.is_file()} == before
+
+
+def test_limits_may_change_between_calls(run: Path, digits) -> None:
+    config = replace(CONFIG, max_minutes=60.0, target_distance=-1e9, keep_checkpoints=1)
+    assert fit(digits, run, config=config, resume=True).history_[-1]["images_seen"] == 192
+
+
+def test_weights_of_another_shape_are_named(run: Path, digits) -> None:
+    tensors, about = load_tensors(file(run, 128))
+    tensors["D.head.linear.bias"] = torch.zeros(2)
+    save_tensors(file(run, 128), tensors, about)
+    with pytest.raises(CheckpointError, match=r"000000128\.safetensors: 1 weights do not fit.*bias: expected"):
+        fit(digits, run, resume=True)
+
+
+def test_resuming_where_nothing_is_names_the_folder_and_makes_nothing(tmp_path: Path, digits) -> None:
+    with pytest.raises(CheckpointError, match=r"none must be the folder of a run; there is no checkpoint"):
+        fit(digits, tmp_path / "none", resume=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- damage ---------------------------------------------------------------------------------------
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-7] ^= 16
+    path.write_bytes(content)
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+DAMAGE = [flipped, truncated, emptied]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_newest_checkpoint_is_passed_over_and_nothing_else_changes(
+    run: Path, whole: Path, digits, damage
+) -> None:
+    damage(file(run, 128))
+    with pytest.warns(GanaugWarning, match=r"000000128\.safetensors .*damaged.*Going back"):
+        fit(digits, run, resume=True)
+    assert_equal_runs(run, whole)
+
+
+def test_two_damaged_checkpoints_are_passed_over_one_by_one(run: Path, whole: Path, digits) -> None:
+    for moment, damage in ((128, emptied), (64, flipped)):
+        damage(file(run, moment))
+    with pytest.warns(GanaugWarning) as told:
+        fit(digits, run, resume=True)
+    assert [str(w.message).split(".safetensors")[0][-9:] for w in told] == ["000000128", "000000064"]
+    assert_equal_runs(run, whole)
+
+
+def test_where_all_are_damaged_the_run_says_so_and_stays_as_it_is(run: Path, digits) -> None:
+    for moment in moments(run):
+        flipped(file(run, moment))
+    before = {f: f.read_bytes() for f in run.rglob("*") if f.is_file()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GanaugWarning)
+        with pytest.raises(CheckpointError, match=r"\.safetensors is damaged"):
+            fit(digits, run, resume=True)
+    assert {f: f.read_bytes() for f in run.rglob("*") if f.is_file()} == before
+
+
+def test_a_signal_after_passing_over_a_damaged_file_still_leaves_its_checkpoint(digits, tmp_path) -> None:
+    config = replace(CONFIG, keep_checkpoints=1, train_images=512)
+    run = tmp_path / "run"
+    fit(digits, run, config=config, on_step=None)
+    newest = moments(run)[-1]
+    assert newest == 512
+    flipped(file(run, newest))
+    older = [m for m in moments(run) if m < newest]
+    if not older:  # the newest was the best as well: give it a sound elder
+        fit(digits, tmp_path / "other", config=replace(config, train_images=64))
+        os.rename(file(tmp_path / "other", 64), file(run, 64))
+        older = [64]
+    stop_at = older[-1] + 16
+    with (
+        pytest.warns(GanaugWarning, match="000000512"),
+        pytest.raises(TrainingInterrupted, match=f"after {stop_at} images"),
+    ):
+        fit(digits, run, config=config, on_step=interrupt_at(stop_at), resume=True)
+    assert load_tensors(file(run, stop_at))[1]["images_seen"] == stop_at
+
+
+def test_a_full_disk_stops_the_run_and_leaves_what_was_there(digits, tmp_path, whole, monkeypatch) -> None:
+    original, calls = checkpoint.save_file, []
+
+    def full(*args: object, **options: object) -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(*args, **options)
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        fit(digits, tmp_path / "run")
+    assert moments(tmp_path / "run") == [0, 64]
+    monkeypatch.undo()
+    fit(digits, tmp_path / "run", resume=True)
+    assert_equal_runs(tmp_path / "run", whole)
+
+
+# --- kill -9 --------------------------------------------------------------------------------------
+
+DIES = """
+import os, signal, sys
+import numpy as np
+import ganaug, ganaug.training.checkpoint, ganaug.training.loop, ganaug.training.run
+from ganaug.config import GANConfig
+
+module, name, call = getattr(ganaug.training, sys.argv[2]), sys.argv[3], int(sys.argv[4])
+target = module.os if name == "replace" else module
+original, n_calls = getattr(target, name), 0
+
+def die_at_last(*args):
+    global n_calls
+    n_calls += 1
+    if n_calls == call:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*args)
+
+setattr(target, name, die_at_last)
+arrays = np.load(sys.argv[1] + "/data.npz")
+config = GANConfig.from_dict({config!r})
+ganaug.ConditionalGAN(config=config, random_state=5).fit(arrays["x"], arrays["y"], out=sys.argv[1] + "/run")
+"""
+
+
+@pytest.mark.parametrize(
+    ("death", "newest"),
+    [
+        (("loop", "update_ema", "7"), 64),
+        (("checkpoint", "replace", "3"), 64),
+        (("run", "draw_curves", "3"), 192),
+    ],
+    ids=["between two checkpoints", "while a checkpoint is written", "after the last checkpoint"],
+)
+def test_a_run_killed_by_the_system_is_resumed_bit_for_bit(tmp_path: Path, digits, whole, death, newest) -> None:
+    X, y = digits
+    np.savez(tmp_path / "data.npz", x=X, y=y)
+    code = DIES.replace("{config!r}", repr(CONFIG.to_dict()))
+    run = subprocess.run([sys.executable, "-c", code, str(tmp_path), *death], capture_output=True, text=True)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    assert moments(tmp_path / "run")[-1] == newest
+    assert not (tmp_path / "run" / "generator.safetensors").exists()
+    with pytest.raises(CheckpointError, match=r"holds a training that was interrupted.*--resume"):
+        ganaug.load(tmp_path / "run")
+
+    fit(digits, tmp_path / "run", seed=None, resume=True)
+    assert_equal_runs(tmp_path / "run", whole)
+    assert {f.name for f in (tmp_path / "run" / "samples").iterdir()} == {
+        f.name for f in (whole / "samples").iterdir()
+    }
