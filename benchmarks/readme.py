@@ -59,6 +59,39 @@ def seed_by_seed(result: dict[str, Any]) -> str:
     )
 
 
+def table(rows: list[dict[str, Any]], *, decimals: int = 2) -> str:
+    """Return rows as a table in Markdown."""
+    frame = pd.DataFrame(rows)
+    return markdown(frame.set_index(frame.columns[0]), decimals=decimals)
+
+
+def throughput_blocks(result: dict[str, Any]) -> dict[str, str]:
+    """Return the parts of the throughput benchmark."""
+    machine = result["machine"]
+    where = (
+        f"{machine['processor']}, {machine['cores']} cores, {result['threads']} threads, torch "
+        f"{machine['torch']}, batch {result['batch_size']}; medians of {result['turns']} turns."
+    )
+    found = {
+        f"throughput-{part}": f"{table(result[part]['rows'])}\n\n{where}"
+        for part in ("peer", "sizes", "scaling", "generation")
+    }
+    peak = f"{table(result['peak']['rows'])}\n\n{where} Where the time goes (bfloat16):\n\n"
+    return found | {"throughput-peak": peak + table(result["peak"]["profile"], decimals=1)}
+
+
+def quality_block(result: dict[str, Any]) -> str:
+    """Return the tables of the quality benchmark."""
+    machine = result["machine"]
+    where = (
+        f"{result['minutes']:g} minutes of training each on one thread, {result['seeds']} seeds, "
+        f"{result['per_class']} samples per class against as many test images; {machine['processor']}, "
+        f"torch {machine['torch']}."
+    )
+    rows, classes = table(result["rows"], decimals=3), table(result["classes"], decimals=2)
+    return f"{rows}\n\n{where} Class by class:\n\n{classes}"
+
+
 def blocks() -> dict[str, str]:
     """Return the text for each marker."""
     digits, mnist, overhead, startup = (load(n) for n in ("digits", "mnist", "overhead", "startup"))
@@ -67,7 +100,8 @@ def blocks() -> dict[str, str]:
     facts += f"{overhead['machine']['torch']}; {overhead['n_samples']:,} samples of 32 px, batch "
     facts += f"{overhead['batch_size']}, medians of {overhead['repeats']} alternating epochs."
     intro = "Handwritten digits, 10 labelled samples per class: balanced accuracy in percent, gains in points"
-    return {
+    return throughput_blocks(load("throughput")) | {
+        "quality": quality_block(load("quality")),
         "digits": f"{intro} [95 % interval]:\n\n{arms_table(digits, seconds=False)}\n\n"
         f"Verdict: **{digits['sentence']}** {setting(digits)} [How, and more](benchmarks/README.md).",
         "digits-full": f"{arms_table(digits, seconds=True)}\n\n**{digits['sentence']}** {setting(digits)}",

@@ -1,4 +1,4 @@
-"""How fast does the engine train and generate, against a peer, the machine's peak, and its own size?
+"""How fast does the engine train and generate: against a peer, the machine's peak, and as data grow.
 
 GANAUG_DATA is not needed: the images are random. About 20 minutes on 2 cores.
     pip install --no-deps torch-mimicry
@@ -32,7 +32,7 @@ from ganaug.training.loop import train
 from ganaug.training.state import new_state, torch_device
 
 BATCH = 64
-ROUNDS = 1
+ROUNDS = 5
 PEER_CASES = (
     (32, 64, 32, 1),
     (32, 64, 32, 5),

@@ -1,9 +1,8 @@
 import json
 import os
-import signal
+import shlex
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -144,26 +143,104 @@ def same_weights(one, two):
     )
 
 
-def test_an_interrupted_run_exits_with_130_and_goes_on_with_resume(tmp_path):
+PATCHED = """
+import os, signal, sys
+import ganaug.training.loop as loop
+from ganaug.adversarial.losses import LOSSES, Hinge
+from ganaug.cli import main
+
+original, calls, what = loop.update_ema, 0, sys.argv.pop(1)
+
+def signalled(*args):
+    global calls
+    calls += 1
+    if calls == 3:
+        for name in what.split("+"):
+            os.kill(os.getpid(), getattr(signal, name))
+    return original(*args)
+
+class Broken(Hinge):
+    def generator(self, real_logits, fake_logits):
+        return fake_logits * float("nan")
+
+if what == "NAN":
+    LOSSES["hinge"] = Broken()
+else:
+    loop.update_ema = signalled
+main()
+"""
+
+
+def patched(what, *args):
+    """Run the command in a process of its own, with signals at its third step or a loss that is NaN."""
+    command = [sys.executable, "-c", PATCHED, what, *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_run_stopped_by_a_signal_exits_with_75_and_its_own_words_finish_it(tmp_path, name):
+    data = write_csv(tmp_path / "t.csv")
+    args = ("fit", data, "--target", "kind", "--preset", "quick", "--seed", 3, "--train-images", 512)
+    stopped = patched(name, *args, "--out", tmp_path / "parts")
+    assert stopped.returncode == 75
+    assert stopped.stdout == ""
+    (line,) = stopped.stderr.splitlines()
+    assert line.startswith(f"{name} after 192 images")
+    assert "--resume" in line
+    assert not (tmp_path / "parts" / "generator.safetensors").exists()
+    words = shlex.split(line.split("Go on with: ganaug ")[1])
+    resumed = invoke(*words)
+    assert resumed.exit_code == 0, resumed.output
+    assert invoke(*args, "--out", tmp_path / "whole").exit_code == 0
+    assert same_weights(tmp_path / "whole", tmp_path / "parts")
+    histories = [
+        [json.loads(line) for line in (tmp_path / run / "history.jsonl").read_text().splitlines()]
+        for run in ("whole", "parts")
+    ]
+    assert histories[0] == histories[1]
+
+
+def test_a_second_signal_ends_at_once(tmp_path):
     data = write_npz(tmp_path / "d.npz")
-    run = tmp_path / "run"
-    args = [sys.executable, "-m", "ganaug", "fit", str(data), "--out", str(run), "--device", "cpu"]
-    with subprocess.Popen(
-        [*args, "--train-images", "10000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        deadline = time.monotonic() + 60
-        while not (run / "history.jsonl").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        _, shown = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in shown
-    assert not (run / "generator.safetensors").exists()
-    with safe_open(run / "checkpoint.safetensors", framework="pt") as file:
-        seen = json.loads(file.metadata()["ganaug"])["images_seen"]
-    resumed = invoke("fit", data, "--out", run, "--resume", "--train-images", seen + 64, "--device", "cpu")
-    assert resumed.exit_code == 0
-    assert (run / "generator.safetensors").exists()
+    args = ("fit", data, "--out", tmp_path / "run", *BUDGET)
+    stopped = patched("SIGINT+SIGINT", *args, "--train-images", 6400)
+    assert stopped.returncode == 130
+    assert "Traceback" not in stopped.stderr
+    assert [f.name for f in (tmp_path / "run" / "checkpoints").iterdir()] == ["000000000.safetensors"]
+    assert invoke(*args, "--resume").exit_code == 0
+
+
+def test_a_training_that_diverges_exits_with_4_and_one_line(tmp_path):
+    data = write_npz(tmp_path / "d.npz")
+    stopped = patched(
+        "NAN", "fit", data, "--out", tmp_path / "run", "--train-images", 6400, "--device", "cpu"
+    )
+    assert stopped.returncode == 4, stopped.stderr
+    assert one_line_that_names(stopped.stderr, "training diverged by 1280 images")
+    assert not (tmp_path / "run" / "generator.safetensors").exists()
+
+
+def test_a_time_budget_ends_a_fit_with_a_generator(tmp_path):
+    data = write_npz(tmp_path / "d.npz")
+    done = invoke("fit", data, "--out", tmp_path / "run", "--train-images", 10**7, "--max-minutes", 1e-6,
+                  "--device", "cpu", "--json")  # fmt: skip
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["images_seen"] == 64
+    assert invoke("generate", tmp_path / "run", "--per-class", 2, "--out", tmp_path / "new").exit_code == 0
+
+
+def test_a_damaged_checkpoint_is_one_line_of_warning(tmp_path):
+    data = write_npz(tmp_path / "d.npz")
+    args = ("fit", data, "--out", tmp_path / "run", "--device", "cpu", "--train-images")
+    assert invoke(*args, 64).exit_code == 0
+    newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
+    newest.write_bytes(newest.read_bytes()[:-9])
+    shown = subprocess.run([sys.executable, "-m", "ganaug", *map(str, args), "128", "--resume"],
+                           capture_output=True, text=True, check=True)  # fmt: skip
+    (line,) = shown.stderr.splitlines()
+    assert line.startswith("warning: ")
+    assert newest.name in line
+    assert "Going back to the one before" in line
 
 
 # --- help and usage -------------------------------------------------------------------------------
@@ -296,7 +373,7 @@ def test_a_run_without_generator_is_named(command, tmp_path):
 def test_resume_without_a_checkpoint_is_refused(command, tmp_path):
     code, _, shown = command("fit", "digits", "--out", tmp_path / "run", "--resume", *BUDGET)
     assert code == 1
-    assert one_line_that_names(shown, "checkpoint.safetensors must be a file")
+    assert one_line_that_names(shown, "run must be the folder of a run; there is no checkpoint in it")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,9 +6,11 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from ganaug.adversarial.losses import Hinge
+from ganaug.adversarial.regularizers import R1
 from ganaug.config import PRESETS, GANConfig, resolve_config
 from ganaug.errors import ConfigError
 from ganaug.networks import mlp
+from ganaug.networks.conditioning import Auxiliary
 
 
 def test_a_config_cannot_change_and_takes_keywords_only() -> None:
@@ -31,6 +33,16 @@ def test_a_config_cannot_change_and_takes_keywords_only() -> None:
         ("lr_D", float("nan")),
         ("ema_halflife_images", "many"),
         ("betas", (0.0, 1.5)),
+        ("ada_target", 1.5),
+        ("ada_ramp_images", 0),
+        ("max_minutes", 0),
+        ("max_minutes", float("inf")),
+        ("target_distance", float("nan")),
+        ("lr_decay_from", 1.1),
+        ("clip_norm", 0),
+        ("keep_checkpoints", 0),
+        ("diversity_weight", -0.1),
+        ("log_every_images", 0),
     ],
 )
 def test_a_number_outside_its_range_is_named(name: str, value: object) -> None:
@@ -41,6 +53,45 @@ def test_a_number_outside_its_range_is_named(name: str, value: object) -> None:
 def test_a_config_survives_json() -> None:
     config = GANConfig(width=12, betas=(0.5, 0.99), diffaugment=("color",), loss="non-saturating")
     assert GANConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_every_field_survives_json() -> None:
+    config = GANConfig(
+        network="style",
+        conditioning="transitional",
+        loss="relativistic",
+        regularizers=("r1", "r2"),
+        mutations=("heuristic",),
+        diversity_weight=0.5,
+        ada_target=0.6,
+        ada_ramp_images=7,
+        max_minutes=3.5,
+        target_distance=-0.5,
+        lr_decay_from=0.25,
+        clip_norm=1.0,
+        d_steps=2,
+        snapshot="best",
+        keep_checkpoints=1,
+    )
+    assert GANConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_own_numbers_of_a_regularizer_or_a_conditioning_are_written() -> None:
+    config = GANConfig(regularizers=("r2", R1(gamma=3.0, every=16)), conditioning=Auxiliary(weight=0.5))
+    values = json.loads(json.dumps(config.to_dict()))
+    assert values["regularizers"] == ["r2", {"type": "R1", "every": 16, "gamma": 3.0}]
+    assert values["conditioning"] == {"type": "Auxiliary", "weight": 0.5}
+
+
+@pytest.mark.parametrize("name", ["regularizers", "mutations", "diffaugment"])
+def test_one_name_where_several_may_stand_is_answered_with_a_tuple(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{name} must be a tuple of names; got the text 'r1'.*\('r1',\)"):
+        GANConfig(**{name: "r1"})
+
+
+def test_an_unknown_kind_of_snapshot_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"snapshot must be one of 'last', 'best'; got 'bset'"):
+        GANConfig(snapshot="bset")
 
 
 def test_own_objects_are_written_by_their_names() -> None:

@@ -19,6 +19,7 @@ from ganaug import CheckpointError, ConditionalGAN, ConfigError, DataError, GANC
 from ganaug.adversarial.losses import Hinge
 from ganaug.errors import TrainingDivergedError
 from ganaug.networks import mlp
+from ganaug.networks.conditioning import Auxiliary, Noisy, Transitional
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +160,9 @@ def test_a_folder_that_is_not_empty_is_left_as_it_is(gan, digits, tiny, tmp_path
         ({"loss": "hing"}, None, ConfigError),
         ({"network": "resnt"}, None, ConfigError),
         ({"diffaugment": ("colour",)}, None, ConfigError),
+        ({"regularizers": ("r3",)}, None, ConfigError),
+        ({"mutations": ("maximax",)}, None, ConfigError),
+        ({"conditioning": "project"}, None, ConfigError),
         ({"precision": "float8"}, None, ConfigError),
         ({}, (np.full((6, 8, 8), np.nan), [0, 1] * 3), DataError),
         ({}, (np.zeros((6, 8, 8)), None), DataError),
@@ -181,7 +185,10 @@ def test_a_run_folder_holds_losses_pictures_and_the_generator(digits, tiny, tmp_
     logged = []
     gan = ConditionalGAN(config=tiny, random_state=0).fit(*digits, out=tmp_path / "run", on_log=logged.append)
     assert set(contents(tmp_path / "run")) == {
-        "checkpoint.safetensors",
+        "checkpoints/000000000.safetensors",
+        "checkpoints/000000032.safetensors",
+        "checkpoints/000000064.safetensors",
+        "curves.png",
         "generator.safetensors",
         "history.jsonl",
         "samples/000000032.png",
@@ -200,18 +207,55 @@ class Explodes(Hinge):
     def __init__(self) -> None:
         self.n_calls = 0
 
-    def generator(self, fake_logits: torch.Tensor) -> torch.Tensor:
+    def generator(self, real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
         self.n_calls += 1
-        return -fake_logits * (float("nan") if self.n_calls > 2 else 1)
+        return -fake_logits * (float("nan") if self.n_calls > 25 else 1)
 
 
-def test_a_run_that_diverges_keeps_what_was_written_before(digits, tiny, tmp_path: Path) -> None:
-    written = {}
-    gan = ConditionalGAN(config=replace(tiny, loss=Explodes()), random_state=0)
-    with pytest.raises(TrainingDivergedError, match="by 64 images"):
-        gan.fit(*digits, out=tmp_path, on_log=lambda _: written.update(contents(tmp_path)))
-    assert "samples/000000032.png" in written
-    assert contents(tmp_path) == written
+def test_a_run_that_diverges_keeps_its_last_sound_generator(digits, tiny, tmp_path: Path) -> None:
+    config = replace(tiny, loss=Explodes(), train_images=2000, log_every_images=400)
+    gan = ConditionalGAN(config=config, random_state=0)
+    with pytest.raises(TrainingDivergedError, match=r"given up after 3 steps back.*Lower lr_G") as told:
+        gan.fit(*digits, out=tmp_path)
+    assert told.value.images_kept == 400
+    sound = ConditionalGAN(config=replace(tiny, train_images=400, log_every_images=400), random_state=0)
+    X = sound.fit(*digits).generate(5)[0]
+    np.testing.assert_array_equal(gan.generate(5)[0], X)
+    np.testing.assert_array_equal(load(tmp_path).generate(5)[0], X)
+
+
+def test_each_step_is_announced(digits, tiny) -> None:
+    seen: list[int] = []
+    ConditionalGAN(config=tiny, random_state=0).fit(*digits, on_step=seen.append)
+    assert seen == [16, 32, 48, 64]
+
+
+@pytest.mark.parametrize(
+    "conditioning", [Auxiliary(weight=0.3), Transitional(start=10, end=20), Noisy(sigma=0.1), "concat"]
+)
+def test_a_way_to_condition_travels_with_its_numbers(digits, tiny, tmp_path: Path, conditioning) -> None:
+    gan = ConditionalGAN(config=replace(tiny, conditioning=conditioning), random_state=0).fit(*digits)
+    gan.save(tmp_path / "gan")
+    np.testing.assert_array_equal(load(tmp_path / "gan").generate(5)[0], gan.generate(5)[0])
+
+
+def test_a_stream_tells_of_a_wrong_class_before_it_is_read(gan) -> None:
+    with pytest.raises(KeyError, match="no class 9"):
+        gan.stream({9: 3})
+
+
+def test_a_stream_without_a_seed_goes_on_where_the_last_call_ended(digits, tiny) -> None:
+    one, two = (ConditionalGAN(config=tiny, random_state=0).fit(*digits) for _ in range(2))
+    for _ in range(2):
+        streamed = np.concatenate([X for X, _ in one.stream({1: 3})])
+        np.testing.assert_array_equal(streamed, two.generate({1: 3})[0])
+
+
+def test_a_time_budget_leaves_a_generator(digits, tiny, tmp_path: Path) -> None:
+    config = replace(tiny, train_images=10_000_000, max_minutes=1e-9)
+    gan = ConditionalGAN(config=config, random_state=0).fit(*digits, out=tmp_path / "run")
+    assert gan.history_[-1]["images_seen"] == 16
+    np.testing.assert_array_equal(load(tmp_path / "run").generate(2)[0], gan.generate(2)[0])
 
 
 def test_the_picture_has_a_row_per_class_and_repeats(gan) -> None:
@@ -228,9 +272,9 @@ def test_an_own_loss_and_an_own_network_are_used_and_saved_by_name(table, tiny, 
     calls = []
 
     class Own(Hinge):
-        def generator(self, fake_logits: torch.Tensor) -> torch.Tensor:
+        def generator(self, real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
             calls.append(len(fake_logits))
-            return super().generator(fake_logits)
+            return super().generator(real_logits, fake_logits)
 
     gan = ConditionalGAN(config=replace(tiny, loss=Own(), network=own_pair), random_state=0).fit(*table)
     assert calls == [16] * 4

@@ -21,6 +21,7 @@ PRINTED = {
     r"Verdict: (helps|no evidence of gain|hurts): gan against the best control",
     "04_compare_and_mlflow.py": r"Verdict: (helps|no evidence of gain|hurts): gan against (.*\n)+"
     r"MLflow: verdict '(helps|no evidence|hurts)', 12 child runs\n(  .* from 3 runs\n){4}",
+    "05_choose_the_game.py": r"game .*\n(.+ 640 .* %\n){6}real samples .* %\n",
 }
 
 

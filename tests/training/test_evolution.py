@@ -34,18 +34,14 @@ def started(seed: int = 0, **changes) -> GANState:
     _, real_logits = discriminator_step(
         state, X, x_fake, C, game=game, augment=identity, generator=torch.Generator()
     )
-    generator_step(
-        state, x_fake, C, game=game, augment=identity, z=drawn(2, 16, 8), real_logits=real_logits
-    )
+    generator_step(state, x_fake, C, game=game, augment=identity, z=drawn(2, 16, 8), real_logits=real_logits)
     return state
 
 
 def evolve(state: GANState, names: tuple[str, ...] = NAMES, weight: float = 0.01) -> dict[str, Tensor]:
     game = Game(loss=NonSaturating(), mutations=names, diversity_weight=weight)
     x_fake = state.G(drawn(3, 16, 8), C)
-    return evolution_step(
-        state, X, x_fake, C, game=game, augment=identity, draw_z=lambda: drawn(4, 16, 8)
-    )
+    return evolution_step(state, X, x_fake, C, game=game, augment=identity, draw_z=lambda: drawn(4, 16, 8))
 
 
 def by_hand(parent: GANState, name: str, weight: float) -> tuple[float, GANState]:

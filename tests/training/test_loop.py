@@ -141,9 +141,10 @@ def test_d_is_shown_other_samples_in_each_of_its_steps(monkeypatch: pytest.Monke
     for (x, fake, _), (y, other, _) in itertools.combinations(shown, 2):
         assert not torch.equal(x, y)
         assert not torch.equal(fake, other)
-    steps = {int(v["step"]) for v in state.opt_D.state.values()}, {
-        int(v["step"]) for v in state.opt_G.state.values()
-    }
+    steps = (
+        {int(v["step"]) for v in state.opt_D.state.values()},
+        {int(v["step"]) for v in state.opt_G.state.values()},
+    )
     assert steps == ({6}, {2})
 
 
@@ -160,7 +161,9 @@ def rates(config: GANConfig, **options) -> list[tuple[float, float]]:
 
 
 def test_learning_rates_fall_linearly_to_zero_at_the_end() -> None:
-    config = replace(CONFIG, train_images=1600, log_every_images=1600, lr_decay_from=0.5, lr_G=1.0e-3, lr_D=2e-3)
+    config = replace(
+        CONFIG, train_images=1600, log_every_images=1600, lr_decay_from=0.5, lr_G=1.0e-3, lr_D=2e-3
+    )
     found = rates(config)
     expected = [min(1.0, (1 - step / 100) / 0.5) for step in range(100)]
     assert [g for g, _ in found] == pytest.approx([1e-3 * e for e in expected])
@@ -283,9 +286,7 @@ def test_a_table_is_trained_without_image_augmentation() -> None:
 
 
 def test_a_gradient_is_clipped_where_asked() -> None:
-    free, clipped, loose = (
-        digest(play(replace(CONFIG, clip_norm=limit))[0]) for limit in (None, 1e-4, 1e9)
-    )
+    free, clipped, loose = (digest(play(replace(CONFIG, clip_norm=limit))[0]) for limit in (None, 1e-4, 1e9))
     assert free != clipped
     assert free == loose
 
@@ -310,7 +311,7 @@ def test_unknown_names_are_found_before_training() -> None:
 
 @pytest.mark.parametrize("network", ["resnet-attention", "dcgan", "r3gan", "style", "style-growing"])
 def test_a_network_for_images_is_refused_for_a_table_in_words(network: str) -> None:
-    with pytest.raises(ConfigError, match="image network.*Use network 'mlp' for tables"):
+    with pytest.raises(ConfigError, match=r"image network.*Use network 'mlp' for tables"):
         play(GANConfig(network=network), shape=(3,))
 
 

@@ -31,7 +31,7 @@ def on_the_gpu() -> Exception:
 
 
 def on_the_host() -> Exception:
-    return RuntimeError("[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory")
+    return RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
 
 
 KINDS = {

@@ -69,7 +69,6 @@ def runs(digits, tmp_path_factory) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_in_two_processes_equals_a_run_in_one(runs: Path, kind: str) -> None:
     i = list(KINDS).index(kind)
-    assert (runs / f"parts{i}" / "checkpoints" / f"{STOP + STOP % 32:09d}.safetensors").exists()
     for name in (f"checkpoints/{BUDGET:09d}.safetensors", "generator.safetensors"):
         (whole, about), (parts, found) = (load_tensors(runs / f"{n}{i}" / name) for n in ("whole", "parts"))
         assert digest({n: v.float() for n, v in parts.items()}) == digest(
@@ -77,8 +76,8 @@ def test_a_run_in_two_processes_equals_a_run_in_one(runs: Path, kind: str) -> No
         )
         assert found == about
         assert len(about["history"]) == 4
-    for name in ("history.jsonl", f"samples/{BUDGET:09d}.png"):
-        assert (runs / f"parts{i}" / name).read_bytes() == (runs / f"whole{i}" / name).read_bytes()
+    name = f"samples/{BUDGET:09d}.png"
+    assert (runs / f"parts{i}" / name).read_bytes() == (runs / f"whole{i}" / name).read_bytes()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -38,9 +38,7 @@ def d_step(state: GANState, x_fake: Tensor, game: Game, **options) -> tuple[dict
 def g_step(
     state: GANState, x_fake: Tensor, real_logits: Tensor, game: Game, augment=identity
 ) -> dict[str, Tensor]:
-    return generator_step(
-        state, x_fake, C, game=game, augment=augment, z=noise(), real_logits=real_logits
-    )
+    return generator_step(state, x_fake, C, game=game, augment=augment, z=noise(), real_logits=real_logits)
 
 
 CASES = {
@@ -153,9 +151,7 @@ def test_a_relativistic_g_is_compared_with_the_real_logits_of_its_own_pairs() ->
     real_logits = torch.linspace(-3, 3, 16)
     fake_logits = state.D.eval()(x_fake, C).detach()
     stats = g_step(state, x_fake, real_logits, game)
-    torch.testing.assert_close(
-        stats["loss/G"], nn.functional.softplus(real_logits - fake_logits).mean()
-    )
+    torch.testing.assert_close(stats["loss/G"], nn.functional.softplus(real_logits - fake_logits).mean())
 
 
 def test_both_players_pay_for_the_class_that_the_auxiliary_head_does_not_see() -> None:

@@ -1,0 +1,322 @@
+"""Trouble is seen, told and handled: skipped, gone back from, and at last stopped with the best kept."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from play import batches_of, digest, fresh, play, small
+from sklearn.exceptions import NotFittedError
+from torch import Tensor, nn
+
+import ganaug
+from ganaug.adversarial.losses import Hinge
+from ganaug.adversarial.regularizers import Regularizer
+from ganaug.errors import TrainingDivergedError
+from ganaug.networks import mlp
+from ganaug.training.health import MAX_ROLLBACKS, MAX_SKIPS, Health
+from ganaug.training.quality import Quality
+from ganaug.training.state import GANState
+
+CONFIG = small(train_images=512, log_every_images=64)
+LONG = small(train_images=2000, log_every_images=400)  # 25 steps: room for all steps back in an interval
+BACK = "back to the last sound state, rates times "
+
+
+class Faulty(Hinge):
+    """Hinge times a factor in some calls of one side."""
+
+    def __init__(self, side: str, factor: float, *, start: int, end: float = float("inf")):
+        self.side, self.factor, self.start, self.end, self.calls = side, factor, start, end, 0
+
+    def _fault(self, side: str) -> float:
+        self.calls += side == self.side
+        return self.factor if side == self.side and self.start <= self.calls < self.end else 1.0
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return super().discriminator(real_logits, fake_logits) * self._fault("D")
+
+    def generator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return super().generator(real_logits, fake_logits) * self._fault("G")
+
+
+NAN = float("nan")
+
+
+def finite(state: GANState) -> bool:
+    return all(bool(torch.isfinite(v).all()) for v in state.tensors().values())
+
+
+def diverge(config, state: GANState) -> tuple[TrainingDivergedError, list[dict]]:
+    history: list[dict] = []
+    with pytest.raises(TrainingDivergedError) as told:
+        play(config, state=state, history=history)
+    return told.value, history
+
+
+# --- steps that are skipped -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", ["D", "G"])
+@pytest.mark.parametrize("value", [NAN, float("inf")])
+def test_one_step_that_is_not_finite_is_skipped_and_told(side: str, value: float) -> None:
+    state, history = play(replace(CONFIG, loss=Faulty(side, value, start=6, end=7)))
+    assert finite(state)
+    expected = ["good", "skipped 1 steps without a finite gradient", *["good"] * 6]
+    assert [line["health"] for line in history] == expected
+    assert (state.n_rollbacks, state.lr_scale) == (0, 1.0)
+    steps = {float(v["step"]) for v in (state.opt_D if side == "D" else state.opt_G).state.values()}
+    assert steps == {31.0}
+    assert all(np.isfinite(v) for line in history for v in line.values() if isinstance(v, float))
+
+
+def test_a_skipped_first_step_of_d_is_told_too() -> None:
+    config = replace(CONFIG, d_steps=2, loss=Faulty("D", NAN, start=5, end=6))
+    state, history = play(config)
+    assert finite(state)
+    assert any("skipped 1 steps" in line["health"] for line in history)
+
+
+def test_fewer_than_the_limit_in_a_row_are_no_reason_to_step_back() -> None:
+    state, history = play(replace(CONFIG, loss=Faulty("D", NAN, start=6, end=5 + MAX_SKIPS)))
+    assert state.n_rollbacks == 0
+    assert sum("skipped" in line["health"] for line in history) >= 1
+
+
+# --- stepping back --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", ["D", "G"])
+def test_a_training_that_is_never_finite_again_steps_back_thrice_and_stops(side: str) -> None:
+    config = replace(LONG, loss=Faulty(side, NAN, start=27))
+    state = fresh(config)
+    error, history = diverge(config, state)
+    assert [line["health"].split("; ")[-1] for line in history] == [
+        "good",
+        *(BACK + f"{0.5**n:g}" for n in range(1, MAX_ROLLBACKS + 1)),
+        f"given up after {MAX_ROLLBACKS} steps back",
+    ]
+    assert all("5 steps in a row without a finite gradient" in line["health"] for line in history[1:])
+    assert error.images_kept == 400
+    assert "diverged by" in str(error)
+    assert "Lower lr_G and lr_D" in str(error)
+    assert finite(state)
+    sound, _ = play(replace(LONG, train_images=400))
+    for name in ("G", "D", "G_ema"):
+        expected = getattr(sound, name).state_dict()
+        assert digest(getattr(state, name).state_dict()) == digest(expected)
+
+
+def test_an_interval_that_ends_amid_skipped_steps_is_not_yet_a_sound_one() -> None:
+    config = replace(CONFIG, loss=Faulty("D", NAN, start=7))
+    error, _ = diverge(config, fresh(config))
+    assert error.images_kept == 64
+
+
+def test_a_step_back_restores_the_sound_state_each_time() -> None:
+    state, _ = play(CONFIG)
+    state.opt_G.param_groups[0]["lr"] = state.opt_D.param_groups[0]["lr"] = 1e-4
+    health = Health(state)
+    sound = {n: v.detach().clone() for n, v in state.tensors().items()}
+    for n in (1, 2, 3):
+        play(replace(CONFIG, train_images=512 + 64 * n), state=state)
+        seen = state.images_seen
+        health.go_back(state)
+        assert (state.images_seen, state.n_rollbacks, state.lr_scale) == (seen, n, 0.5**n)
+        changed = [k for k, v in state.tensors().items() if not torch.equal(v, sound[k])]
+        assert set(changed) <= {"counts.images_seen", "counts.n_rollbacks", "counts.lr_scale"}
+
+
+def test_a_trouble_that_passes_with_lower_rates_is_survived() -> None:
+    state, history = play(replace(CONFIG, loss=Faulty("D", NAN, start=10, end=10 + MAX_SKIPS)))
+    assert state.images_seen == 512
+    assert (state.n_rollbacks, state.lr_scale) == (1, 0.5)
+    assert [BACK + "0.5" in line["health"] for line in history].count(True) == 1
+    assert history[-1]["health"] == "good"
+    assert state.opt_G.param_groups[0]["lr"] == CONFIG.lr_G / 2
+
+
+def test_random_numbers_do_not_come_again_after_a_step_back() -> None:
+    _, history = play(replace(CONFIG, loss=Faulty("D", NAN, start=10, end=10 + MAX_SKIPS)))
+    seen = [line["images_seen"] for line in history]
+    assert seen == sorted(set(seen))
+
+
+def test_what_was_kept_is_drawn_from_in_memory_and_from_the_folder(digits, tmp_path: Path) -> None:
+    config = replace(LONG, loss=Faulty("G", NAN, start=27))
+    gan = ganaug.ConditionalGAN(config=config, random_state=0)
+    with pytest.raises(TrainingDivergedError) as told:
+        gan.fit(*digits, out=tmp_path / "run")
+    assert told.value.images_kept == 400
+    sound = ganaug.ConditionalGAN(config=replace(LONG, train_images=400), random_state=0).fit(*digits)
+    expected = sound.generate(5, random_state=1)[0]
+    np.testing.assert_array_equal(gan.generate(5, random_state=1)[0], expected)
+    np.testing.assert_array_equal(ganaug.load(tmp_path / "run").generate(5, random_state=1)[0], expected)
+
+
+def test_the_best_snapshot_survives_a_step_back() -> None:
+    config = replace(LONG, snapshot="best", loss=Faulty("G", NAN, start=52))
+    state = fresh(config)
+    _, history = diverge(config, state)
+    assert [line["health"] for line in history[:2]] == ["good", "good"]
+    sound, _ = play(replace(LONG, snapshot="best", train_images=800))
+    assert len(sound.snapshots) > 0
+    assert digest(state.snapshots.tensors()) == digest(sound.snapshots.tensors())
+
+
+def test_a_training_that_was_never_sound_keeps_nothing(digits, tmp_path: Path) -> None:
+    gan = ganaug.ConditionalGAN(config=replace(LONG, loss=Faulty("G", NAN, start=1)), random_state=0)
+    with pytest.raises(TrainingDivergedError) as told:
+        gan.fit(*digits, out=tmp_path / "run")
+    assert told.value.images_kept is None
+    assert not (tmp_path / "run" / "generator.safetensors").exists()
+    with pytest.raises(NotFittedError):
+        gan.generate(3)
+
+
+# --- explosions -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", ["D", "G"])
+def test_a_gradient_that_explodes_is_seen(side: str) -> None:
+    _, history = play(replace(CONFIG, loss=Faulty(side, 1e8, start=17, end=21)))
+    assert [i for i, line in enumerate(history) if "exploded" in line["health"]] == [4]
+    assert history[4]["health"].startswith(f"gradient/{side} exploded to")
+    assert history[4]["health"].endswith(BACK + "0.5")
+
+
+class Explosive(Regularizer):
+    """A penalty that grows out of all proportion after some steps."""
+
+    needs_gradient = False
+    calls = 0
+
+    def penalty(self, duel) -> Tensor:
+        self.calls += 1
+        small_one = 1e-3 * duel.logits.unflatten(0, (2, -1))[0].square()
+        return small_one * (1e8 if self.calls > 16 else 1)
+
+
+def test_a_penalty_that_explodes_is_seen() -> None:
+    config = replace(CONFIG, regularizers=("spectral-norm", Explosive()), clip_norm=1e-3, diffaugment=())
+    error, history = diverge(config, fresh(config))
+    assert "exploded" in history[4]["health"]
+    assert error.images_kept == 256
+
+
+# --- collapse -------------------------------------------------------------------------------------
+
+
+class Collapses(nn.Module):
+    """A generator that forgets the noise after a number of images."""
+
+    def __init__(self, G: nn.Module):
+        super().__init__()
+        self.G, self.blind = G, False
+
+    def at(self, images_seen: int) -> None:
+        self.blind = images_seen >= 192
+
+    def forward(self, z: Tensor, c: Tensor) -> Tensor:
+        return self.G(torch.zeros_like(z) if self.blind and not self.training else z, c)
+
+
+def collapsing_pair(**sizes):
+    G, D = mlp(**sizes)
+    return Collapses(G), D
+
+
+def test_a_g_that_forgets_the_noise_is_seen_and_gone_back_from() -> None:
+    config = replace(CONFIG, network=collapsing_pair)
+    error, history = diverge(config, fresh(config))
+    healths = [line["health"] for line in history]
+    assert healths[:3] == ["good"] * 3
+    assert healths[3].startswith("collapse of 2 classes, first 0; " + BACK)
+    assert history[3]["spread"] < 1e-3 < history[2]["spread"]
+    assert error.images_kept == 192
+
+
+LINE = {"gradient/D": 1.0, "gradient/G": 1.0, "distance": 1.0, "right/real": 0.5, "right/fake": 0.5}
+
+
+def test_a_class_whose_samples_become_alike_is_named() -> None:
+    state = fresh(CONFIG)
+    health = Health(state)
+    assert health.diagnose(state, LINE, torch.tensor([0.8, 0.5, 0.6]), []) == (False, "good")
+    assert health.diagnose(state, LINE, torch.tensor([0.3, 0.2, 0.9]), []) == (False, "good")
+    sick, told = health.diagnose(state, LINE, torch.tensor([0.8, 0.01, 0.9]), [])
+    assert sick
+    assert told.startswith("collapse of 1 classes, first 1")
+    torch.testing.assert_close(state.best_spread, torch.tensor([0.8, 0.5, 0.9]))
+
+
+def test_a_class_that_never_had_any_spread_has_not_collapsed() -> None:
+    state = fresh(CONFIG)
+    health = Health(state)
+    for spread in (0.01, 0.02, 0.009):
+        assert health.diagnose(state, LINE, torch.tensor([spread]), []) == (False, "good")
+
+
+def test_a_class_of_equal_samples_has_no_spread_to_lose() -> None:
+    c = torch.arange(60) % 2
+    x = torch.randn(60, 1, 8, 8, generator=torch.Generator().manual_seed(0)).tanh()
+    x[c == 1] = x[1].clone()
+    state, history = play(replace(CONFIG, train_images=256), data=(x, c))
+    assert {line["health"] for line in history} == {"good"}
+    assert state.images_seen == 256
+
+
+def test_a_figure_that_is_no_number_is_named() -> None:
+    state = fresh(CONFIG)
+    sick, told = Health(state).diagnose(state, LINE | {"loss/D": NAN}, torch.ones(2), [])
+    assert (sick, told) == (True, "not finite: loss/D")
+
+
+def test_a_d_that_is_always_right_is_told_and_goes_on() -> None:
+    state = fresh(CONFIG)
+    line = LINE | {"right/real": 0.995, "right/fake": 1.0}
+    sick, told = Health(state).diagnose(state, line, torch.ones(2), [])
+    assert not sick
+    assert told.startswith("D is right on every sample: augment more")
+    for half in ("right/real", "right/fake"):
+        line = LINE | {"right/real": 1.0, "right/fake": 1.0} | {half: 0.9}
+        assert Health(state).diagnose(state, line, torch.ones(2), []) == (False, "good")
+
+
+def test_saturation_is_seen_in_a_real_game() -> None:
+    config = replace(CONFIG, loss="non-saturating", regularizers=(), lr_D=0.05, lr_G=1e-6, diffaugment=())
+    _, history = play(config)
+    assert "D is right on every sample" in history[-1]["health"]
+
+
+# --- and no false alarms --------------------------------------------------------------------------
+
+SOUND = {
+    "quick": {"network": "resnet", "ema_halflife_images": 500},
+    "mlp": {"width": 16},
+    "relativistic": {"network": "r3gan", "loss": "relativistic", "regularizers": ("r1", "r2")},
+    "wgan-gp": {"loss": "wasserstein", "regularizers": ("gradient-penalty",)},
+    "lazy r1, lecam": {"loss": "logistic", "regularizers": ("r1", "lecam"), "ada_target": 0.6},
+    "evolution": {"mutations": ("minimax", "heuristic", "least-squares")},
+}
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_a_sound_training_raises_no_alarm(kind: str, digits) -> None:
+    X, y = digits
+    x = torch.from_numpy(X).float()[:, None] / 8 - 1
+    c = torch.from_numpy(np.searchsorted(np.unique(y), y))
+    config = small(**{"train_images": 960, "log_every_images": 96, "batch_size": 32, **SOUND[kind]})
+    for seed in range(5):
+        state = fresh(config, seed=seed, n_classes=3)
+        _, history = play(config, seed=seed, state=state, data=(x, c))
+        assert [line["health"] for line in history] == ["good"] * 10, (kind, seed)
+
+
+def test_the_measure_of_spread_that_health_reads_is_that_of_the_average() -> None:
+    state, history = play(CONFIG)
+    quality = Quality(batches_of(CONFIG), z_dim=CONFIG.z_dim, interval=64, seed=0)
+    distance, spread = quality.measure(state)
+    assert history[-1]["spread"] == pytest.approx(float(spread.min()))
+    assert history[-1]["distance"] == pytest.approx(float(distance.mean()))
