@@ -82,7 +82,7 @@ class ClassGenerators:
         truncation: float | None = None,
         random_state: Seed = None,
     ) -> Iterator[tuple[Any, np.ndarray[Any, Any]]]:
-        """Yield what `generate` returns in pieces of a few hundred, as pairs of samples and class indices.
+        """Return an iterator over what `generate` returns, in pieces of a few hundred.
 
         Nothing but the noise is held, so that any number of samples can be written as they come.
 
@@ -91,12 +91,10 @@ class ClassGenerators:
         counts, truncation, random_state
             As in `generate`; the same seed gives the same samples.
 
-        Yields
-        ------
-        X_new : array, tensor or DataFrame
-            At most 256 samples of one class.
-        class_indices : ndarray of shape (n,)
-            Index of that class in `classes_`.
+        Returns
+        -------
+        iterator of (X_new, class_indices)
+            At most 256 samples of one class, and the index of that class in `classes_`, (n,).
 
         Examples
         --------
@@ -107,9 +105,11 @@ class ClassGenerators:
         [256, 44]
         """
         wanted, stream = self._order(counts, truncation, random_state)
-        for k, n in wanted:
-            for x in self._drawing.pieces(k, n, stream=stream, truncation=truncation):
-                yield self.schema_.decode_X(x), np.full(len(x), k, dtype=np.int64)
+        return (
+            (self.schema_.decode_X(x), np.full(len(x), k, dtype=np.int64))
+            for k, n in wanted
+            for x in self._drawing.pieces(k, n, stream=stream, truncation=truncation)
+        )
 
     def __getitem__(self, key: Any) -> "ClassGenerator":
         """Return the generator of one class, given by label, its text, or its name."""

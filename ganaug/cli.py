@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,16 +83,17 @@ def fit(
     source = open_data(data, target=target)
     config = replace(resolve_config(preset, None, train_images), max_minutes=max_minutes)
     gan = ConditionalGAN(config=config, device=device, random_state=seed)
-    with _progress("training", config.train_images, "images") as advance, ExitStack() as contexts:
-        record = contexts.enter_context(MLflowFit(config, out, experiment="ganaug")) if track else None
+    record = MLflowFit(config, out, experiment="ganaug") if track else None
+    try:
+        with _progress("training", config.train_images, "images") as advance, record or nullcontext():
 
-        def on_log(line: dict[str, Any]) -> None:
-            if record is not None:
-                record(line)
-            figures = " ".join(f"{k} {line[k]:.2f}" for k in ("loss/D", "loss/G", "distance", "spread"))
-            advance(line["images_seen"], f"{figures} | {line['health']}")
+            def on_log(line: dict[str, Any]) -> None:
+                if record is not None:
+                    record(line)
+                shown = [k for k in ("loss/D", "loss/G", "distance", "spread") if k in line]
+                figures = " ".join(f"{k} {line[k]:.2f}" for k in shown)
+                advance(line["images_seen"], f"{figures} | {line['health']}")
 
-        try:
             gan.fit(
                 source.X,
                 source.y,
@@ -102,9 +103,9 @@ def fit(
                 on_log=on_log,
                 on_step=advance,
             )
-        except TrainingInterrupted as interruption:
-            typer.echo(f"{interruption}. Go on with: ganaug fit {data} --out {out} --resume", err=True)
-            raise typer.Exit(EXIT_RESUME) from None
+    except TrainingInterrupted as interruption:
+        typer.echo(f"{interruption}. Run the same command again with --resume.", err=True)
+        raise typer.Exit(EXIT_RESUME) from None
     classes = dict(zip(gan.schema_.names, _class_sizes(source.y), strict=True))
     done = {"run": str(out), "classes": classes, **gan.history_[-1]}
     if as_json:

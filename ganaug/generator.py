@@ -178,6 +178,7 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
                 self.seed_ = run.about["seed"]
             else:
                 run.begin(state)
+        self._drawing = Drawing(state.G_ema, config.z_dim, state.snapshots)
 
         def log(state: GANState, line: dict[str, Any]) -> None:
             self._drawing = Drawing(state.G_ema, config.z_dim, state.snapshots)

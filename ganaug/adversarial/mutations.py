@@ -31,7 +31,13 @@ MUTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def fitness(fake_logits: Tensor, gradient_norm: Tensor, *, diversity_weight: float) -> Tensor:
+def fitness(
+    fake_logits: Tensor,
+    gradient_norm: Tensor,
+    *,
+    diversity_weight: float,
+    weight: Tensor | float = 1.0,
+) -> Tensor:
     """Return quality plus weighted diversity of a child, a number that survival maximises.
 
     Parameters
@@ -43,6 +49,8 @@ def fitness(fake_logits: Tensor, gradient_norm: Tensor, *, diversity_weight: flo
         where a child's samples are spread out, D has nothing new to learn and the norm is small.
     diversity_weight : float
         What minus the log of that norm counts (gamma of the paper).
+    weight : Tensor of shape (k,) or float, default=1.0
+        What each column of the logits counts in the quality.
 
     Returns
     -------
@@ -57,4 +65,6 @@ def fitness(fake_logits: Tensor, gradient_norm: Tensor, *, diversity_weight: flo
     >>> fitness(torch.zeros(4), torch.tensor(1.0), diversity_weight=0.1)
     tensor(0.5000)
     """
-    return fake_logits.sigmoid().mean() - diversity_weight * torch.log(gradient_norm)
+    weights = torch.as_tensor(weight, device=fake_logits.device).expand_as(fake_logits)
+    quality = (fake_logits.sigmoid() * weights).sum() / weights.sum()
+    return quality - diversity_weight * torch.log(gradient_norm)

@@ -30,6 +30,7 @@ class MLflowFit:
 
     def __init__(self, config: GANConfig, out: str | Path, *, experiment: str | None = None):
         self.config, self.out, self.experiment = config, Path(out), experiment
+        self.began = False
 
     def __enter__(self) -> "MLflowFit":
         self.mlflow, _ = start_run("ganaug fit", self.experiment)
@@ -39,6 +40,7 @@ class MLflowFit:
 
     def __call__(self, line: dict[str, Any]) -> None:
         """Log the figures of an interval, and its health."""
+        self.began = True
         figures = {name: value for name, value in line.items() if isinstance(value, float)}
         self.mlflow.log_metrics(figures, step=line["images_seen"])
         self.mlflow.set_tag("ganaug.health", line["health"])
@@ -50,8 +52,8 @@ class MLflowFit:
         trace: TracebackType | None,
     ) -> None:
         for name in ("curves.png", "history.jsonl", "generator.safetensors"):
-            if (self.out / name).is_file():
+            if self.began and (self.out / name).is_file():
                 self.mlflow.log_artifact(str(self.out / name))
-        if (self.out / "samples").is_dir():
+        if self.began and (self.out / "samples").is_dir():
             self.mlflow.log_artifacts(str(self.out / "samples"), "samples")
         self.mlflow.end_run(final_status(kind))

@@ -1,49 +1,53 @@
 """The evolutionary G step: each mutation makes a child, the fittest replaces the parent (E-GAN)."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 from ganaug.adversarial.losses import LOSSES
 from ganaug.adversarial.mutations import MUTATIONS, fitness
 from ganaug.training.game import Game
+from ganaug.training.memory import with_less_memory
 from ganaug.training.state import GANState
-from ganaug.training.steps import Augment, ask, descend
+from ganaug.training.steps import Augment, ask, chunks, descend
 
 
+@with_less_memory
 def evolution_step(
     state: GANState,
     x: Tensor,
     x_fake: Tensor,
     c: Tensor,
+    z: Tensor,
+    z_judge: Tensor,
     *,
     game: Game,
     augment: Augment,
-    draw_z: Callable[[], Tensor],
 ) -> dict[str, Tensor]:
     """Replace G by its fittest child: one parent, one Adam step per mutation, the parent dies.
 
-    All children descend from the same fakes, and are judged on the same fresh noise and real samples.
+    All children descend from the same fakes `x_fake` = G(z, c), and are judged on the same fresh noise
+    `z_judge` and real samples `x`.
     """
     state.D.eval().requires_grad_(False)
-    weights = list(state.G.parameters())
-    logits, _, cost = ask(state, x_fake, c, augment)
-    values = [MUTATIONS[name](logits).mean() + cost for name in game.mutations]
-    gradients = [torch.autograd.grad(value, weights, retain_graph=True) for value in values]
-    z, parent = draw_z(), _heredity(state)
-    children = []
-    for gradient in gradients:
-        for weight, slope in zip(weights, gradient, strict=True):
-            weight.grad = slope
-        norm = descend(state.opt_G, game.clip_norm)
-        children.append((_worth(state, x, c, z, game=game, augment=augment), norm, _heredity(state)))
+    parent = _heredity(state)
+    try:
+        values, gradients = _mutations(state, x_fake, c, z, game=game, augment=augment)
+        children = []
+        for gradient in gradients:
+            for weight, slope in zip(state.G.parameters(), gradient, strict=True):
+                weight.grad = slope
+            norm = descend(state.opt_G, game.clip_norm)
+            worth = _worth(state, x, c, z_judge, game=game, augment=augment)
+            children.append((worth, norm, _heredity(state)))
+            _inherit(state, parent)
+    except BaseException:
         _inherit(state, parent)
+        raise
     worths = torch.stack([worth for worth, _, _ in children])
     fittest = int(worths.nan_to_num(nan=float("-inf")).argmax())
     _inherit(state, children[fittest][2])
     stats = {
-        "loss/G": values[fittest].detach(),
+        "loss/G": values[fittest],
         "gradient/G": children[fittest][1],
         "fitness": worths[fittest],
     }
@@ -51,18 +55,46 @@ def evolution_step(
     return stats | {f"mutation/{name}": share for name, share in zip(game.mutations, won, strict=True)}
 
 
+def _mutations(
+    state: GANState, x_fake: Tensor, c: Tensor, z: Tensor, *, game: Game, augment: Augment
+) -> tuple[list[Tensor], list[list[Tensor]]]:
+    """Return the loss of each mutation, and its gradient in the weights of G."""
+    weights = list(state.G.parameters())
+    values = [torch.zeros((), device=c.device) for _ in game.mutations]
+    gradients = [[torch.zeros_like(w) for w in weights] for _ in game.mutations]
+    n_chunks = 1 if x_fake.requires_grad else state.n_chunks
+    for share, (fake_i, c_i, z_i) in chunks(n_chunks, x_fake, c, z):
+        if not fake_i.requires_grad:
+            with state.autocast():
+                fake_i = state.G(z_i, c_i)
+        logits, weight, cost = ask(state, fake_i, c_i, augment)
+        for number, name in enumerate(game.mutations):
+            value = (game.judged(MUTATIONS[name](logits), weight) + cost) * share
+            slopes = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
+            values[number] += value.detach()
+            for total, slope in zip(gradients[number], slopes, strict=True):
+                total += 0 if slope is None else slope
+    return values, gradients
+
+
 def _worth(state: GANState, x: Tensor, c: Tensor, z: Tensor, *, game: Game, augment: Augment) -> Tensor:
     """Return the fitness of the G that the state holds now."""
-    with torch.no_grad(), state.autocast():
-        x_fake = state.G(z, c)
     state.D.requires_grad_(True)
-    logits, _, _ = ask(state, torch.cat([x, x_fake]), torch.cat([c, c]), augment)
-    real_logits, fake_logits = logits.chunk(2)
-    cross_entropy = LOSSES["non-saturating"].discriminator(real_logits, fake_logits).mean()
-    slopes = torch.autograd.grad(cross_entropy, list(state.D.parameters()), allow_unused=True)
+    weights = list(state.D.parameters())
+    totals = [torch.zeros_like(w) for w in weights]
+    answers = []
+    for share, (x_i, c_i, z_i) in chunks(state.n_chunks, x, c, z):
+        with torch.no_grad(), state.autocast():
+            fake_i = state.G(z_i, c_i)
+        logits, weight, _ = ask(state, torch.cat([x_i, fake_i]), torch.cat([c_i, c_i]), augment)
+        cross_entropy = LOSSES["non-saturating"].discriminator(*logits.chunk(2))
+        value = game.judged(cross_entropy, weight) * share
+        for total, slope in zip(totals, torch.autograd.grad(value, weights, allow_unused=True), strict=True):
+            total += 0 if slope is None else slope
+        answers.append(logits.detach().chunk(2)[1])
     state.D.requires_grad_(False)
-    norm = nn.utils.get_total_norm([s for s in slopes if s is not None])
-    return fitness(fake_logits.detach(), norm, diversity_weight=game.diversity_weight)
+    norm = nn.utils.get_total_norm(totals)
+    return fitness(torch.cat(answers), norm, diversity_weight=game.diversity_weight, weight=weight)
 
 
 def _heredity(state: GANState) -> list[Tensor]:

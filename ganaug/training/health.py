@@ -16,37 +16,39 @@ MAX_SKIPS = 5
 MAX_ROLLBACKS = 3
 EXPLOSION = 100.0
 """A gradient or penalty so many times its median over earlier intervals is an explosion."""
+SMALL = 0.1
+"""...where that median is at least this: tiny figures may grow a lot."""
 SATURATION = 0.99
 """D is right on this share of real and of fake samples, and G learns nothing from it."""
 COLLAPSE = 0.25
 """A class whose spread falls to this share of its best one so far has collapsed..."""
 COLLAPSED_SPREAD = 0.1
-"""...if it is also below this share of the spread of its real samples."""
+"""...if it is also below this share of the spread of its real samples..."""
+MAX_COLLAPSED = 2
+"""...and after so many intervals in a row the state goes back: early on spread may dip and return."""
 
 
 class Health:
-    """What has been seen in this training, and the last state known to be sound."""
+    """The last state known to be sound, and what to make of the figures since."""
 
     def __init__(self, state: GANState):
-        self.n_skipped = self.n_skipped_in_a_row = 0
-        self.images_kept: int | None = None
+        self.images_kept: int | None = state.images_seen or None
         self.lost = False
-        self._sound: dict[str, Tensor] = {}
-        self.remember(state, first=True)
+        self._sound = _copy(state)
 
-    def remember(self, state: GANState, *, first: bool = False) -> None:
-        """Keep a copy of a sound state."""
-        self._sound = {name: value.detach().clone() for name, value in state.tensors().items()}
-        self.images_kept = state.images_seen if state.images_seen or not first else None
+    def remember(self, state: GANState) -> None:
+        """Keep a copy of a sound state, unless it is amid trouble."""
+        if not state.n_skipped_in_a_row and not state.n_collapsed:
+            self._sound, self.images_kept = _copy(state), state.images_seen
 
     def count(self, state: GANState, stats: Mapping[str, Tensor]) -> bool:
         """Add the figures of a step to the sums; return whether too many in a row were skipped."""
         finite = all(bool(torch.isfinite(stats[name])) for name in ("gradient/D", "gradient/G"))
-        self.n_skipped_in_a_row = 0 if finite else self.n_skipped_in_a_row + 1
-        self.n_skipped += not finite
+        state.n_skipped_in_a_row = 0 if finite else state.n_skipped_in_a_row + 1
+        state.n_skipped += not finite
         if finite:
             state.add_figures(stats)
-        return self.n_skipped_in_a_row >= MAX_SKIPS
+        return state.n_skipped_in_a_row >= MAX_SKIPS
 
     def diagnose(
         self,
@@ -56,22 +58,25 @@ class Health:
         history: Sequence[Mapping[str, Any]],
     ) -> tuple[bool, str]:
         """Return whether an interval went wrong, and one line on it."""
-        skipped, self.n_skipped = self.n_skipped, 0
-        if self.n_skipped_in_a_row >= MAX_SKIPS:
-            return True, f"{self.n_skipped_in_a_row} steps in a row without a finite gradient"
+        skipped, state.n_skipped = state.n_skipped, 0
+        if state.n_skipped_in_a_row >= MAX_SKIPS:
+            return True, f"{state.n_skipped_in_a_row} steps in a row without a finite gradient"
         broken = [name for name, value in line.items() if not math.isfinite(value)]
         if broken or not torch.isfinite(spread).all():
             return True, f"not finite: {', '.join(broken) or 'samples'}"
         for name in ("gradient/D", "gradient/G", "penalty"):
             earlier = [before[name] for before in history if math.isfinite(before.get(name, math.nan))]
-            if len(earlier) >= 3 and line.get(name, 0) > EXPLOSION * max(median(earlier), 1e-6):
+            if len(earlier) >= 3 and line.get(name, 0) > EXPLOSION * max(median(earlier), SMALL):
                 return True, f"{name} exploded to {line[name]:.3g}"
+        remarks = []
         best = state.best_spread if len(state.best_spread) else torch.zeros_like(spread)
         gone = (spread < COLLAPSE * best) & (spread < COLLAPSED_SPREAD)
+        state.n_collapsed = state.n_collapsed + 1 if gone.any() else 0
         if gone.any():
-            return True, f"collapse of {int(gone.sum())} classes, first {int(gone.nonzero()[0])}"
+            remarks.append(f"collapse of {int(gone.sum())} classes, first {int(gone.nonzero()[0])}")
+            if state.n_collapsed >= MAX_COLLAPSED:
+                return True, remarks[0]
         state.best_spread = torch.maximum(best, spread)
-        remarks = []
         if skipped:
             remarks.append(f"skipped {skipped} steps without a finite gradient")
         if min(line.get("right/real", 0), line.get("right/fake", 0)) > SATURATION:
@@ -89,8 +94,11 @@ class Health:
         state.load_tensors(self._sound, origin=Path("memory"))
         state.images_seen, state.n_rollbacks, state.lr_scale, state.n_chunks = counts
         state.sums = {}
-        self.n_skipped_in_a_row = 0
         self.lost = state.n_rollbacks > MAX_ROLLBACKS
         if self.lost:
             return f"; given up after {MAX_ROLLBACKS} steps back"
         return f"; back to the last sound state, rates times {state.lr_scale:g}"
+
+
+def _copy(state: GANState) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in state.tensors().items()}

@@ -55,10 +55,10 @@ def train(
     health = Health(state)
     device = state.logit_means.device
     state.G.train()
+    state.at(state.images_seen)
 
     while state.images_seen < config.train_images:
         noise = torch_stream(seed, "step", state.images_seen, device=device)
-        state.at(state.images_seen)
         _set_learning_rates(state, config)
 
         def draw_z(generator: torch.Generator = noise) -> Tensor:
@@ -68,12 +68,13 @@ def train(
             p = 1.0 if config.ada_target is None else state.augment_p
             return diff_augment(x, game.policy, generator, p)
 
+        stats: dict[str, Tensor] = {}
         with seeded(derive(seed, "modules", state.images_seen), device):
             for repeat in range(config.d_steps):
                 x, c = batches(state.images_seen + repeat * config.batch_size)
                 z = draw_z()
                 x_fake = draw_fakes(state, z, c, graph=repeat == config.d_steps - 1)
-                stats, real_logits = discriminator_step(
+                figures, real_logits = discriminator_step(
                     state,
                     x,
                     x_fake,
@@ -83,8 +84,10 @@ def train(
                     generator=noise,
                     step=state.images_seen // config.batch_size + repeat,
                 )
+                worst = torch.maximum(stats.get("gradient/D", figures["gradient/D"]), figures["gradient/D"])
+                stats = figures | {"gradient/D": worst}
             if game.mutations:
-                stats |= evolution_step(state, x, x_fake, c, game=game, augment=augment, draw_z=draw_z)
+                stats |= evolution_step(state, x, x_fake, c, z, draw_z(), game=game, augment=augment)
             else:
                 stats |= generator_step(
                     state, x_fake, c, game=game, augment=augment, z=z, real_logits=real_logits
@@ -92,6 +95,7 @@ def train(
 
         before = state.images_seen
         state.images_seen += config.batch_size * config.d_steps
+        state.at(state.images_seen)
         _move_average(state, config)
         _adapt_augmentation(state, config)
         broken = health.count(state, stats)
@@ -109,12 +113,13 @@ def train(
                 "spread": float(spread.nan_to_num(nan=0.0).min()),
             }
             sick, line["health"] = health.diagnose(state, line, spread, history)
+            line["sound"] = not sick
             if sick:
                 line["health"] += health.go_back(state)
             else:
-                health.remember(state)
                 if config.snapshot == "best":
                     state.snapshots.offer(state.images_seen, state.G_ema, distance)
+                health.remember(state)
             history.append({"images_seen": state.images_seen, **line})
             on_log(state, history[-1])
             if health.lost:

@@ -1,5 +1,7 @@
 """How near the averaged G is to the training data while it trains, class by class."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -47,5 +49,11 @@ class Quality:
         groups = self.features(torch.cat(parts)).chunk(self.n_groups)
         pairs = list(zip(self.real, groups, strict=True))
         distance = torch.tensor([kernel_distance(real, fake) for real, fake in pairs])
-        ratio = torch.tensor([spread_ratio(real, fake) for real, fake in pairs])
+        ratio = torch.tensor([_ratio(real, fake) for real, fake in pairs])
         return distance.expand(self.n_classes), ratio.expand(self.n_classes)
+
+
+def _ratio(real: Tensor, fake: Tensor) -> float:
+    """Return the spread ratio; 1 where the real samples are all alike, for there is nothing to lose."""
+    ratio = spread_ratio(real, fake)
+    return 1.0 if math.isnan(ratio) and bool(torch.isfinite(fake).all()) else ratio

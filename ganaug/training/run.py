@@ -41,17 +41,19 @@ class RunFolder:
     def write(
         self, state: GANState, history: list[dict[str, Any]], draw_grid: Callable[[], Any] | None
     ) -> None:
-        """Write a checkpoint, the figures, their curves, and a picture of samples where there is one."""
-        self.checkpoint(state, history)
+        """Write the figures, their curves, a picture of samples where there is one, and a checkpoint."""
         lines = [json.dumps(line) + "\n" for line in history]
         (self.path / "history.jsonl").write_text("".join(lines), encoding="utf-8")
         draw_curves(history, self.path / "curves.png")
         if draw_grid is not None:
             (self.path / "samples").mkdir(exist_ok=True)
             draw_grid().save(self.path / "samples" / f"{state.images_seen:09d}.png")
+        self.checkpoint(state, history)
 
     def restore(self, state: GANState, *, fixed_seed: bool) -> list[dict[str, Any]]:
         """Load the newest sound checkpoint, take over its seed, and return the history so far."""
+        for unfinished in (self.path / CHECKPOINTS).glob(".*.safetensors.*"):
+            unfinished.unlink()
         moments = sorted(self._moments(), reverse=True)
         if not moments:
             raise CheckpointError(
@@ -66,6 +68,8 @@ class RunFolder:
                 if moment == moments[-1]:
                     raise
                 warnings.warn(f"{error} Going back to the one before.", GanaugWarning, stacklevel=3)
+        for damaged in moments[: moments.index(moment)]:
+            self._name(damaged).rename(self._name(damaged).with_suffix(".damaged"))
         path = self._name(moment)
         self._compare(saved, path, fixed_seed=fixed_seed)
         state.load_tensors(tensors, origin=path)
@@ -94,7 +98,7 @@ class RunFolder:
 
 def best_moment(history: list[dict[str, Any]]) -> int | None:
     """Return when samples came nearest to the training data, of the intervals in good health."""
-    sound = [line for line in history if line["distance"] == line["distance"]]
+    sound = [line for line in history if line["sound"] and line["distance"] == line["distance"]]
     return min(sound, key=lambda line: line["distance"])["images_seen"] if sound else None
 
 

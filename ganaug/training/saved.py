@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ganaug.config import GANConfig
@@ -72,6 +73,8 @@ def load_generator(path: Path, *, network: Any = None) -> SavedGenerator:
         group, _, key = dotted.partition(".")
         groups.setdefault(group, {})[key] = value
     load_weights(G, groups["G"], origin=path)
+    if len(schema.codec.shape) == 3:
+        G = G.to(memory_format=torch.channels_last)  # as it was trained: other layouts round differently
     if history:
         set_progress(G, history[-1]["images_seen"])
     G = G.eval().requires_grad_(False)

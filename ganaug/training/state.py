@@ -34,6 +34,9 @@ class GANState:
     n_chunks: int = 1  # pieces a batch is cut into, to save memory
     lr_scale: float = 1.0  # halved by each rollback
     n_rollbacks: int = 0
+    n_skipped: int = 0  # steps without a finite gradient since the last log
+    n_skipped_in_a_row: int = 0
+    n_collapsed: int = 0  # intervals in a row with a class that collapsed
     logit_means: Tensor = field(default_factory=lambda: torch.zeros(2))
     """Running means of real and of fake logits."""
     sign_mean: Tensor = field(default_factory=lambda: torch.zeros(()))
@@ -77,7 +80,7 @@ class GANState:
     def take_means(self) -> dict[str, float]:
         """Return the mean figures since the last log, and start anew."""
         sums, self.sums = self.sums, {}
-        return {k: float(v / sums[f"n/{k}"]) for k, v in sums.items() if not k.startswith("n/")}
+        return {k: float(sums[k] / sums[f"n/{k}"]) for k in sorted(sums) if not k.startswith("n/")}
 
     def at(self, images_seen: int) -> None:
         """Tell the parts that change with progress (fading resolution, growing condition) where it is."""
@@ -89,7 +92,7 @@ class GANState:
         groups: dict[str, dict[str, Tensor]] = {}
         for dotted, value in flat.items():
             name, key = dotted.split(".", 1)
-            groups.setdefault(name, {})[key] = value
+            groups.setdefault(name, {})[key] = value.clone()
         for name in ("G", "D", "G_ema"):
             load_weights(getattr(self, name), groups.get(name, {}), origin=origin)
         for name in ("opt_G", "opt_D"):
@@ -114,7 +117,15 @@ class GANState:
         self.snapshots = Snapshots.from_tensors(groups.get("snapshots", {}))
 
 
-COUNTS = ("images_seen", "n_chunks", "lr_scale", "n_rollbacks")
+COUNTS = (
+    "images_seen",
+    "n_chunks",
+    "lr_scale",
+    "n_rollbacks",
+    "n_skipped",
+    "n_skipped_in_a_row",
+    "n_collapsed",
+)
 RUNNING = ("logit_means", "sign_mean", "augment_p", "best_spread")
 
 

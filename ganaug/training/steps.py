@@ -99,7 +99,7 @@ def draw_fakes(state: GANState, z: Tensor, c: Tensor, *, graph: bool) -> Tensor:
     if graph and state.n_chunks == 1:
         with state.autocast():
             x_fake: Tensor = state.G(z, c)
-        return x_fake
+        return x_fake.clone() if x_fake._is_view() else x_fake  # a view could not drop its graph
     with torch.no_grad(), state.autocast():
         return torch.cat([state.G(z_i, c_i) for _, (z_i, c_i) in chunks(state.n_chunks, z, c)])
 

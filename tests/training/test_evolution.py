@@ -40,8 +40,9 @@ def started(seed: int = 0, **changes) -> GANState:
 
 def evolve(state: GANState, names: tuple[str, ...] = NAMES, weight: float = 0.01) -> dict[str, Tensor]:
     game = Game(loss=NonSaturating(), mutations=names, diversity_weight=weight)
-    x_fake = state.G(drawn(3, 16, 8), C)
-    return evolution_step(state, X, x_fake, C, game=game, augment=identity, draw_z=lambda: drawn(4, 16, 8))
+    z = drawn(3, 16, 8)
+    x_fake = state.G(z, C)
+    return evolution_step(state, X, x_fake, C, z, drawn(4, 16, 8), game=game, augment=identity)
 
 
 def by_hand(parent: GANState, name: str, weight: float) -> tuple[float, GANState]:
@@ -178,9 +179,7 @@ def test_clipping_reaches_the_children() -> None:
     state = started()
     game = Game(loss=NonSaturating(), mutations=("heuristic",), clip_norm=1e-4)
     z = drawn(3, 16, 8)
-    stats = evolution_step(
-        state, X, state.G(z, C), C, game=game, augment=identity, draw_z=lambda: drawn(4, 16, 8)
-    )
+    stats = evolution_step(state, X, state.G(z, C), C, z, drawn(4, 16, 8), game=game, augment=identity)
     assert stats["gradient/G"] > 1e-3
     norm = nn.utils.get_total_norm([p.grad for p in state.G.parameters()])
     assert float(norm) == pytest.approx(1e-4, rel=1e-2)
