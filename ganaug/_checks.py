@@ -1,7 +1,7 @@
 """Every argument message is built here: the name, what was expected, what came, how to mend it."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,13 @@ def known_name(name: str, value: object, table: Iterable[str]) -> str:
             f"{name} must be one of {listed(names)}; got {value!r}.{did_you_mean(value, names)}"
         )
     return str(value)
+
+
+def described(name: str, value: Mapping[str, Any], table: Mapping[str, Any]) -> Any:
+    """Return the object that {"type": ..., fields} describes, of a type that the table holds."""
+    kinds = {f"{type(entry).__module__}:{type(entry).__qualname__}": type(entry) for entry in table.values()}
+    fields = dict(value)
+    return kinds[known_name(f"type of {name}", fields.pop("type", None), kinds)](**fields)
 
 
 def number(

@@ -260,28 +260,33 @@ def _fail(error: Exception, code: int) -> None:
 
 @contextmanager
 def _progress(what: str, total: int, unit: str) -> Iterator[Any]:
-    """Show a bar on stderr, if that is a terminal; yields advance(done, text), text being optional."""
-    from rich.console import Console
+    """Show a bar and a line of text on stderr, if that is a terminal; yields advance(done, text)."""
+    from rich.console import Console, Group
+    from rich.live import Live
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.text import Text
 
     console = Console(stderr=True)
-    columns = (
+    if not console.is_terminal:
+        yield lambda done, text=None: None
+        return
+    bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[text]}"),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total, text="", rate=unit)
+    task, status = bar.add_task(what, total=total, rate=unit), Text()
 
-        def advance(done: int, text: str | None = None) -> None:
-            speed = bar.tasks[task].speed
-            rate = unit if speed is None or unit == "seeds" else f"{unit} {speed:.0f}/s"
-            shown = bar.tasks[task].fields["text"] if text is None else text
-            bar.update(task, completed=min(done, total), rate=rate, text=shown)
+    def advance(done: int, text: str | None = None) -> None:
+        speed = bar.tasks[task].speed
+        rate = unit if speed is None or unit == "seeds" else f"{unit}, {speed:.0f}/s"
+        bar.update(task, completed=min(done, total), rate=rate)
+        if text is not None:
+            status.plain = text
 
+    with Live(Group(bar, status), console=console, refresh_per_second=4):
         yield advance
 
 

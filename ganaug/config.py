@@ -4,10 +4,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ganaug._checks import did_you_mean, known_name, listed, number
 from ganaug.errors import ConfigError
 
 __all__ = ["PRESETS", "GANConfig"]
+
+LOG_ODDS = ("non-saturating", "logistic", "minimax")
+"""Losses whose D answers with log-odds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +59,14 @@ class GANConfig:
     keep_checkpoints: int = 3  # how many of the last ones stay, beside the best
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.generic | list):
+                plain = tuple(value) if isinstance(value, list) else value.item()
+                object.__setattr__(self, field.name, plain)
+        number("batch_size", self.batch_size, low=2, integer=True)
         for name in (
             "z_dim",
-            "batch_size",
             "train_images",
             "d_steps",
             "ada_ramp_images",
@@ -77,15 +87,28 @@ class GANConfig:
             number("target_distance", self.target_distance, low=float("-inf"))
         number("diversity_weight", self.diversity_weight, low=0)
         number("lr_decay_from", self.lr_decay_from, low=0, high=1)
-        number("betas[0]", self.betas[0], low=0, high=1)
-        number("betas[1]", self.betas[1], low=0, high=1)
+        if not isinstance(self.betas, tuple) or len(self.betas) != 2:
+            raise ConfigError(f"betas must be two numbers; got {self.betas!r}. Write (0.0, 0.9).")
+        for i, beta in enumerate(self.betas):
+            number(f"betas[{i}]", beta, low=0, high=1 - 1e-9)
         known_name("snapshot", self.snapshot, ["last", "best"])
         for name in ("regularizers", "mutations", "diffaugment"):
-            if isinstance(getattr(self, name), str):
-                raise ConfigError(
-                    f"{name} must be a tuple of names; got the text {getattr(self, name)!r}. "
-                    f"Write ({getattr(self, name)!r},)."
-                )
+            value = getattr(self, name)
+            if not isinstance(value, tuple):
+                mend = f"Write ({value!r},)." if isinstance(value, str) else "Write () for none."
+                raise ConfigError(f"{name} must be a tuple of names; got {value!r}. {mend}")
+            if len(set(map(repr, value))) < len(value):
+                raise ConfigError(f"{name} must name each entry once; got {value!r}.")
+        if self.ada_target is not None and not self.diffaugment:
+            raise ConfigError(
+                "ada_target adapts the chance of diffaugment, which is empty. Name augmentations there, "
+                "or leave ada_target at None."
+            )
+        if self.mutations and isinstance(self.loss, str) and self.loss not in LOG_ODDS:
+            raise ConfigError(
+                f"mutations read D's logits as log-odds, which loss={self.loss!r} does not train; "
+                f"take one of {listed(LOG_ODDS)}."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; an own object is written as its type and fields, or its name."""
@@ -94,7 +117,25 @@ class GANConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "GANConfig":
-        """Return the config a `to_dict` wrote; unknown names raise ConfigError."""
+        """Return the config a `to_dict` wrote.
+
+        Settings of ganaug's own types come back as descriptions that a training understands; a caller's
+        own objects come back as their names, and have to be given anew.
+
+        Parameters
+        ----------
+        values : dict
+            What `to_dict` returned, or some of it.
+
+        Returns
+        -------
+        GANConfig
+
+        Raises
+        ------
+        ConfigError
+            If a name is no field; the nearest one is suggested.
+        """
         known = [f.name for f in fields(cls)]
         for name in values:
             if name not in known:
@@ -129,7 +170,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
     if is_dataclass(value) and not isinstance(value, type):
-        return {"type": type(value).__qualname__, **asdict(value)}
+        return {"type": f"{type(value).__module__}:{type(value).__qualname__}", **asdict(value)}
     if value is None or isinstance(value, str | int | float):
         return value
     kind = value if hasattr(value, "__qualname__") else type(value)

@@ -169,12 +169,12 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         )
         self._set_fitted(config, schema, Drawing(state.G_ema, config.z_dim, state.snapshots), seed)
         self.history_: list[dict[str, Any]] = []
-        run = None
+        run, sound = None, None
         if out is not None:
             about = {"seed": seed, "config": config.to_dict(), "schema": schema.to_dict()}
             run = RunFolder(out, {**about, "data": data_digest(x, c)}, keep=config.keep_checkpoints)
             if resume:
-                self.history_ = run.restore(state, fixed_seed=self.random_state is not None)
+                self.history_, sound = run.restore(state, fixed_seed=self.random_state is not None)
                 self.seed_ = run.about["seed"]
             else:
                 run.begin(state)
@@ -200,6 +200,7 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
                 run=run,
                 on_log=log,
                 on_step=on_step,
+                sound=sound,
             )
         except TrainingDivergedError as error:
             if error.images_kept is None:
@@ -252,7 +253,9 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         save_generator(folder / GENERATOR, saved)
 
 
-def load(path: str | Path, *, network: Any = None, device: str = "auto") -> ConditionalGAN:
+def load(
+    path: str | Path, *, network: Any = None, conditioning: Any = None, device: str = "auto"
+) -> ConditionalGAN:
     """Open a generator that `save` or ``ganaug fit`` wrote.
 
     Parameters
@@ -261,6 +264,8 @@ def load(path: str | Path, *, network: Any = None, device: str = "auto") -> Cond
         The folder.
     network : callable or None
         The function that built G and D, where the fit used the caller's own.
+    conditioning : object or None
+        Likewise, the caller's own conditioning.
     device : str, default="auto"
         A torch device.
 
@@ -280,7 +285,7 @@ def load(path: str | Path, *, network: Any = None, device: str = "auto") -> Cond
     Traceback (most recent call last):
     ganaug.errors.CheckpointError: no/such/run/generator.safetensors must be a file ...
     """
-    saved = load_generator(Path(path) / GENERATOR, network=network)
+    saved = load_generator(Path(path) / GENERATOR, network=network, conditioning=conditioning)
     where = torch_device(device)
     gan = ConditionalGAN(config=saved.config, device=device, random_state=saved.seed)
     saved.drawing.G.to(where)

@@ -59,7 +59,7 @@ def test_every_field_survives_json() -> None:
     config = GANConfig(
         network="style",
         conditioning="transitional",
-        loss="relativistic",
+        loss="logistic",
         regularizers=("r1", "r2"),
         mutations=("heuristic",),
         diversity_weight=0.5,
@@ -79,13 +79,16 @@ def test_every_field_survives_json() -> None:
 def test_own_numbers_of_a_regularizer_or_a_conditioning_are_written() -> None:
     config = GANConfig(regularizers=("r2", R1(gamma=3.0, every=16)), conditioning=Auxiliary(weight=0.5))
     values = json.loads(json.dumps(config.to_dict()))
-    assert values["regularizers"] == ["r2", {"type": "R1", "every": 16, "gamma": 3.0}]
-    assert values["conditioning"] == {"type": "Auxiliary", "weight": 0.5}
+    assert values["regularizers"] == [
+        "r2",
+        {"type": "ganaug.adversarial.regularizers:R1", "every": 16, "gamma": 3.0},
+    ]
+    assert values["conditioning"] == {"type": "ganaug.networks.conditioning:Auxiliary", "weight": 0.5}
 
 
 @pytest.mark.parametrize("name", ["regularizers", "mutations", "diffaugment"])
 def test_one_name_where_several_may_stand_is_answered_with_a_tuple(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"{name} must be a tuple of names; got the text 'r1'.*\('r1',\)"):
+    with pytest.raises(ConfigError, match=rf"{name} must be a tuple of names; got 'r1'\. Write \('r1',\)\."):
         GANConfig(**{name: "r1"})
 
 

@@ -18,7 +18,11 @@ __all__ = [
 
 
 class AdversarialLoss(Protocol):
-    """Two functions of the logits of paired samples, one per player; real before fake, any shape."""
+    """Two functions of the logits of paired samples, one per player; real before fake, any shape.
+
+    Where a logit of 0 is not the boundary between real and fake, an attribute `boundary` says what is;
+    None means that logits only count in comparison.
+    """
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return what D minimises, element by element."""
@@ -77,6 +81,8 @@ class LeastSquares:
     tensor([2.])
     """
 
+    boundary = 0.5
+
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         return ((real_logits - 1) ** 2 + fake_logits**2) / 2
 
@@ -113,6 +119,8 @@ class Wasserstein:
     tensor([-1.5000])
     """
 
+    boundary = None
+
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         return fake_logits - real_logits
 
@@ -132,6 +140,8 @@ class Relativistic:
     >>> Relativistic().generator(torch.tensor([7.0]), torch.tensor([7.0]))  # log 2
     tensor([0.6931])
     """
+
+    boundary = None
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         return F.softplus(fake_logits - real_logits)

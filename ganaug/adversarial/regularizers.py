@@ -1,15 +1,15 @@
 """Regularisers of the discriminator: what is done to it before training, and penalties on its slopes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganaug._checks import known_name, number
+from ganaug._checks import described, known_name, number
 from ganaug.errors import ConfigError
 
 __all__ = [
@@ -221,10 +221,13 @@ REGULARIZERS: dict[str, Regularizer] = {
 }
 
 
-def resolve_regularizer(regularizer: str | Regularizer) -> Regularizer:
-    """Return the regulariser a name in REGULARIZERS stands for, or the caller's own object."""
+def resolve_regularizer(regularizer: str | Mapping[str, Any] | Regularizer) -> Regularizer:
+    """Return what a name in REGULARIZERS or a description stands for, or the caller's own object."""
     if isinstance(regularizer, str):
         return REGULARIZERS[known_name("regularizer", regularizer, REGULARIZERS)]
+    if isinstance(regularizer, Mapping):
+        found: Regularizer = described("regularizer", regularizer, REGULARIZERS)
+        return found
     if not isinstance(regularizer, Regularizer):
         raise ConfigError(
             f"regularizer must be a name in REGULARIZERS or a Regularizer; got {regularizer!r}. "

@@ -108,7 +108,7 @@ def with_batch_deviation(h: Tensor) -> Tensor:
     half = len(h) // 2 if len(h) % 2 == 0 else len(h)
     size = next(size for size in (4, 3, 2, 1) if half % size == 0)
     groups = h.float().unflatten(0, (-1, size))
-    deviation = (groups.var(1, correction=0) + 1e-8).sqrt().mean((1, 2, 3)).repeat_interleave(size)
+    deviation = (groups.float().var(1, correction=0) + 1e-8).sqrt().mean((1, 2, 3)).repeat_interleave(size)
     maps = deviation.to(h.dtype)[:, None, None, None].expand(-1, 1, *h.shape[2:])
     return torch.cat([h, maps], dim=1)
 

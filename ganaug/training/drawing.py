@@ -51,6 +51,25 @@ class Drawing:
                 x: Tensor = G(z_i.to(device), c_i)
             yield x.float().cpu()
 
+    @torch.no_grad()
+    def mixed(self, c: Tensor, *, stream: int) -> Tensor:
+        """Return a sample of each of the classes c (n,), all in one go where one G serves them all."""
+        if len(self.snapshots):
+            served = c.unique().tolist()
+            pieces = {k: torch.cat(list(self.pieces(k, int((c == k).sum()), stream=stream))) for k in served}
+            x = torch.empty(len(c), *next(iter(pieces.values())).shape[1:])
+            for k in served:
+                x[c == k] = pieces[k]
+            return x
+        device = next(self.G.parameters()).device
+        z = _noise(len(c), self.z_dim, torch_stream(stream, "mixed"), None)
+        with seeded(derive(stream, "modules"), device):
+            parts = [
+                self.G(z_i.to(device), c_i.to(device)).float().cpu()
+                for z_i, c_i in zip(z.split(PIECE), c.split(PIECE), strict=True)
+            ]
+        return torch.cat(parts)
+
 
 def _noise(n: int, z_dim: int, generator: torch.Generator, truncation: float | None) -> Tensor:
     """Return standard normal noise (n, z_dim), cut at +-truncation without rejection."""

@@ -28,13 +28,14 @@ def evolution_step(
     All children descend from the same fakes `x_fake` = G(z, c), and are judged on the same fresh noise
     `z_judge` and real samples `x`.
     """
-    state.D.eval().requires_grad_(False)
+    state.D.eval()
+    state.let_D_learn(False)
     parent = _heredity(state)
     try:
         values, gradients = _mutations(state, x_fake, c, z, game=game, augment=augment)
         children = []
         for gradient in gradients:
-            for weight, slope in zip(state.G.parameters(), gradient, strict=True):
+            for weight, slope in zip(_learning(state), gradient, strict=True):
                 weight.grad = slope
             norm = descend(state.opt_G, game.clip_norm)
             worth = _worth(state, x, c, z_judge, game=game, augment=augment)
@@ -57,11 +58,11 @@ def evolution_step(
 
 def _mutations(
     state: GANState, x_fake: Tensor, c: Tensor, z: Tensor, *, game: Game, augment: Augment
-) -> tuple[list[Tensor], list[list[Tensor]]]:
+) -> tuple[list[Tensor], list[list[Tensor | None]]]:
     """Return the loss of each mutation, and its gradient in the weights of G."""
-    weights = list(state.G.parameters())
+    weights = _learning(state)
     values = [torch.zeros((), device=c.device) for _ in game.mutations]
-    gradients = [[torch.zeros_like(w) for w in weights] for _ in game.mutations]
+    gradients: list[list[Tensor | None]] = [[None] * len(weights) for _ in game.mutations]
     n_chunks = 1 if x_fake.requires_grad else state.n_chunks
     for share, (fake_i, c_i, z_i) in chunks(n_chunks, x_fake, c, z):
         if not fake_i.requires_grad:
@@ -72,15 +73,17 @@ def _mutations(
             value = (game.judged(MUTATIONS[name](logits), weight) + cost) * share
             slopes = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
             values[number] += value.detach()
-            for total, slope in zip(gradients[number], slopes, strict=True):
-                total += 0 if slope is None else slope
+            for i, slope in enumerate(slopes):
+                if slope is not None:
+                    before = gradients[number][i]
+                    gradients[number][i] = slope if before is None else before + slope
     return values, gradients
 
 
 def _worth(state: GANState, x: Tensor, c: Tensor, z: Tensor, *, game: Game, augment: Augment) -> Tensor:
     """Return the fitness of the G that the state holds now."""
-    state.D.requires_grad_(True)
-    weights = list(state.D.parameters())
+    state.let_D_learn(True)
+    weights = state.learning
     totals = [torch.zeros_like(w) for w in weights]
     answers = []
     for share, (x_i, c_i, z_i) in chunks(state.n_chunks, x, c, z):
@@ -92,7 +95,7 @@ def _worth(state: GANState, x: Tensor, c: Tensor, z: Tensor, *, game: Game, augm
         for total, slope in zip(totals, torch.autograd.grad(value, weights, allow_unused=True), strict=True):
             total += 0 if slope is None else slope
         answers.append(logits.detach().chunk(2)[1])
-    state.D.requires_grad_(False)
+    state.let_D_learn(False)
     norm = nn.utils.get_total_norm(totals)
     return fitness(torch.cat(answers), norm, diversity_weight=game.diversity_weight, weight=weight)
 
@@ -106,6 +109,10 @@ def _heredity(state: GANState) -> list[Tensor]:
 def _inherit(state: GANState, copies: list[Tensor]) -> None:
     for now, copy in zip(_changing(state), copies, strict=True):
         now.copy_(copy)
+
+
+def _learning(state: GANState) -> list[Tensor]:
+    return [p for p in state.G.parameters() if p.requires_grad]
 
 
 def _changing(state: GANState) -> list[Tensor]:

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ganaug._checks import known_name
+from ganaug._checks import known_name, listed
 from ganaug.adversarial.diffaugment import POLICIES
 from ganaug.adversarial.losses import LOSSES, AdversarialLoss
 from ganaug.adversarial.mutations import MUTATIONS
 from ganaug.adversarial.regularizers import Regularizer, resolve_regularizer
 from ganaug.config import GANConfig
+from ganaug.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,14 @@ def resolve_game(config: GANConfig, *, images: bool = True) -> Game:
     """Return the rules a config names; an unknown name raises ConfigError before anything is trained."""
     for name in config.diffaugment:
         known_name("diffaugment", name, POLICIES)
+    loss = resolve_loss(config.loss)
+    if config.ada_target is not None and getattr(loss, "boundary", 0.0) is None:
+        raise ConfigError(
+            f"ada_target reads how often D is right, which loss={config.loss!r} does not say: its logits "
+            "count in comparison only. Take another loss, or leave ada_target at None."
+        )
     return Game(
-        loss=resolve_loss(config.loss),
+        loss=loss,
         regularizers=tuple(resolve_regularizer(r) for r in config.regularizers),
         policy=tuple(config.diffaugment) if images else (),
         mutations=tuple(known_name("mutations", name, MUTATIONS) for name in config.mutations),
@@ -44,4 +51,11 @@ def resolve_game(config: GANConfig, *, images: bool = True) -> Game:
 
 def resolve_loss(loss: str | AdversarialLoss) -> AdversarialLoss:
     """Return the loss a name in LOSSES stands for, or the caller's own object."""
-    return LOSSES[known_name("loss", loss, LOSSES)] if isinstance(loss, str) else loss
+    if isinstance(loss, str):
+        return LOSSES[known_name("loss", loss, LOSSES)]
+    if not (hasattr(loss, "discriminator") and hasattr(loss, "generator")):
+        raise ConfigError(
+            f"loss must be one of {listed(LOSSES)} or an object with the methods `discriminator` and "
+            f"`generator`; got {loss!r}."
+        )
+    return loss

@@ -18,6 +18,10 @@ EXPLOSION = 100.0
 """A gradient or penalty so many times its median over earlier intervals is an explosion."""
 SMALL = 0.1
 """...where that median is at least this: tiny figures may grow a lot."""
+VANISHED = 1e-4
+"""A gradient below this share of its median has vanished: one player has won, or died."""
+FLAT, MAX_FLAT = 0.01, 5
+"""A class whose spread stays below this share of the real one for so many intervals never began to live."""
 SATURATION = 0.99
 """D is right on this share of real and of fake samples, and G learns nothing from it."""
 COLLAPSE = 0.25
@@ -31,15 +35,17 @@ MAX_COLLAPSED = 2
 class Health:
     """The last state known to be sound, and what to make of the figures since."""
 
-    def __init__(self, state: GANState):
-        self.images_kept: int | None = state.images_seen or None
+    def __init__(self, state: GANState, sound: dict[str, Tensor] | None = None):
+        self._sound = _copy(state) if sound is None else sound
+        self.images_kept = int(self._sound["counts.images_seen"]) or None
         self.lost = False
-        self._sound = _copy(state)
 
-    def remember(self, state: GANState) -> None:
-        """Keep a copy of a sound state, unless it is amid trouble."""
-        if not state.n_skipped_in_a_row and not state.n_collapsed:
+    def remember(self, state: GANState) -> bool:
+        """Keep a copy of the state unless it is amid trouble; return whether it was kept."""
+        trouble = state.n_skipped_in_a_row or state.n_collapsed or state.n_flat
+        if not trouble:
             self._sound, self.images_kept = _copy(state), state.images_seen
+        return not trouble
 
     def count(self, state: GANState, stats: Mapping[str, Tensor]) -> bool:
         """Add the figures of a step to the sums; return whether too many in a row were skipped."""
@@ -62,12 +68,18 @@ class Health:
         if state.n_skipped_in_a_row >= MAX_SKIPS:
             return True, f"{state.n_skipped_in_a_row} steps in a row without a finite gradient"
         broken = [name for name, value in line.items() if not math.isfinite(value)]
+        broken += _not_finite(state)
         if broken or not torch.isfinite(spread).all():
             return True, f"not finite: {', '.join(broken) or 'samples'}"
         for name in ("gradient/D", "gradient/G", "penalty"):
             earlier = [before[name] for before in history if math.isfinite(before.get(name, math.nan))]
             if len(earlier) >= 3 and line.get(name, 0) > EXPLOSION * max(median(earlier), SMALL):
                 return True, f"{name} exploded to {line[name]:.3g}"
+            if name != "penalty" and len(earlier) >= 3 and line.get(name, 1) < VANISHED * median(earlier):
+                return True, f"{name} vanished: {line[name]:.3g}"
+        state.n_flat = state.n_flat + 1 if (spread < FLAT).any() else 0
+        if state.n_flat >= MAX_FLAT:
+            return True, f"{int((spread < FLAT).sum())} classes without any spread in {MAX_FLAT} intervals"
         remarks = []
         best = state.best_spread if len(state.best_spread) else torch.zeros_like(spread)
         gone = (spread < COLLAPSE * best) & (spread < COLLAPSED_SPREAD)
@@ -102,3 +114,13 @@ class Health:
 
 def _copy(state: GANState) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in state.tensors().items()}
+
+
+def _not_finite(state: GANState) -> list[str]:
+    """Return which of both players and the average hold a weight or statistic that is not finite."""
+    players = {"G": state.G, "D": state.D, "G_ema": state.G_ema}
+    return [
+        f"weights of {name}"
+        for name, player in players.items()
+        if not all(torch.isfinite(v).all() for v in player.state_dict().values() if v.is_floating_point())
+    ]

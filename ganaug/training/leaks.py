@@ -3,8 +3,6 @@
 import warnings
 from collections.abc import Sequence
 
-import torch
-
 from ganaug._random import derive
 from ganaug.errors import GanaugWarning
 from ganaug.evaluation.leak import LEAST_IMAGES, Leak, augmentation_leak
@@ -24,11 +22,8 @@ def find_leaks(
     x, c = batches.sample(N_IMAGES)
     if len(x) < LEAST_IMAGES:
         return {}
-    stream = derive(seed, "leak")
-    counts = torch.bincount(c).tolist()
-    x_fake = torch.cat([p for k, n in enumerate(counts) for p in drawing.pieces(k, n, stream=stream)])
-    c_fake = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
-    leaks = augmentation_leak(x, x_fake, policy, c=c, c_fake=c_fake)
+    x_fake = drawing.mixed(c, stream=derive(seed, "leak"))
+    leaks = augmentation_leak(x, x_fake, policy, c=c, c_fake=c)
     for name, leak in leaks.items():
         if leak.leaked:
             warnings.warn(

@@ -1,6 +1,7 @@
 """The training loop, read top to bottom."""
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from ganaug._random import derive, seeded, torch_stream
 from ganaug.adversarial.adaptive import adapt_probability
 from ganaug.adversarial.diffaugment import diff_augment
 from ganaug.config import GANConfig
-from ganaug.errors import TrainingDivergedError, TrainingInterrupted
+from ganaug.errors import GanaugWarning, TrainingDivergedError, TrainingInterrupted
 from ganaug.training.batches import BalancedBatches
 from ganaug.training.ema import ema_decay, update_ema
 from ganaug.training.evolution import evolution_step
@@ -36,12 +37,14 @@ def train(
     on_step: Callable[[int], None] | None = None,
     history: list[Line] | None = None,
     stop: StopSignals | None = None,
+    sound: dict[str, Tensor] | None = None,
 ) -> None:
     """Train until `config.train_images` real samples have been shown to D, or a limit comes first.
 
     Every random number of a step derives from (seed, images seen), so a resumed run repeats an
     uninterrupted one. Each `log_every_images` and at the end quality and health are looked at, a line
     is added to `history`, and `on_log(state, line)` is called; `on_step(images_seen)` after each step.
+    `sound` is the state to go back to, where that is not the first one.
     """
     began = time.monotonic()
     history = [] if history is None else history
@@ -52,7 +55,7 @@ def train(
         interval=min(config.log_every_images, config.train_images),
         seed=seed,
     )
-    health = Health(state)
+    health = Health(state, sound)
     device = state.logit_means.device
     state.G.train()
     state.at(state.images_seen)
@@ -113,20 +116,27 @@ def train(
                 "spread": float(spread.nan_to_num(nan=0.0).min()),
             }
             sick, line["health"] = health.diagnose(state, line, spread, history)
-            line["sound"] = not sick
+            line["sound"] = False
             if sick:
                 line["health"] += health.go_back(state)
             else:
                 if config.snapshot == "best":
                     state.snapshots.offer(state.images_seen, state.G_ema, distance)
-                health.remember(state)
+                line["sound"] = health.remember(state)
             history.append({"images_seen": state.images_seen, **line})
             on_log(state, history[-1])
-            if health.lost:
+            if health.lost or (done and sick and health.images_kept is None):
                 raise TrainingDivergedError(
                     f"training diverged by {state.images_seen} images: {line['health']}. "
                     "Lower lr_G and lr_D in GANConfig, or add a regularizer.",
                     images_kept=health.images_kept,
+                )
+            if done and sick:
+                warnings.warn(
+                    f"training went wrong at its end ({line['health']}): the generator is that of "
+                    f"{health.images_kept} images.",
+                    GanaugWarning,
+                    stacklevel=2,
                 )
             near = config.target_distance is not None and line["distance"] <= config.target_distance
             done = done or near

@@ -43,7 +43,8 @@ class Quality:
     def measure(self, state: GANState) -> tuple[Tensor, Tensor]:
         """Return kernel distance, and spread over real spread, of each class (n_classes,)."""
         device = state.logit_means.device
-        pieces = zip(self.z.split(256), self.c.split(256), strict=True)
+        n = max(1, 256 // state.n_chunks)
+        pieces = zip(self.z.split(n), self.c.split(n), strict=True)
         with seeded(0, device), state.autocast():
             parts = [state.G_ema(z.to(device), c.to(device)).float().cpu() for z, c in pieces]
         groups = self.features(torch.cat(parts)).chunk(self.n_groups)

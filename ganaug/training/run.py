@@ -27,6 +27,12 @@ class RunFolder:
 
     def begin(self, state: GANState) -> None:
         """Claim an empty folder with a first checkpoint."""
+        folder = self.path / CHECKPOINTS
+        if folder.is_dir() and not self._moments():  # a start that was killed before it wrote anything
+            for unfinished in folder.glob(".*.safetensors.*"):
+                unfinished.unlink()
+            if not any(folder.iterdir()):
+                folder.rmdir()
         empty_folder(self.path, hint=", or go on with resume=True (--resume)")
         self.checkpoint(state, [])
 
@@ -50,8 +56,11 @@ class RunFolder:
             draw_grid().save(self.path / "samples" / f"{state.images_seen:09d}.png")
         self.checkpoint(state, history)
 
-    def restore(self, state: GANState, *, fixed_seed: bool) -> list[dict[str, Any]]:
-        """Load the newest sound checkpoint, take over its seed, and return the history so far."""
+    def restore(self, state: GANState, *, fixed_seed: bool) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+        """Load the newest checkpoint that is not damaged, and take over its seed.
+
+        Returns the history so far, and the tensors of the last state in good health.
+        """
         for unfinished in (self.path / CHECKPOINTS).glob(".*.safetensors.*"):
             unfinished.unlink()
         moments = sorted(self._moments(), reverse=True)
@@ -75,7 +84,9 @@ class RunFolder:
         state.load_tensors(tensors, origin=path)
         self.about["seed"] = saved["seed"]
         history: list[dict[str, Any]] = saved["history"]
-        return history
+        healthy = {0, *(line["images_seen"] for line in history if line["sound"])}
+        last = max((m for m in self._moments() if m <= moment and m in healthy), default=moment)
+        return history, tensors if last == moment else load_tensors(self._name(last))[0]
 
     def _compare(self, saved: dict[str, Any], path: Path, *, fixed_seed: bool) -> None:
         expected = json.loads(json.dumps(self.about))  # tuples become lists, as in the file

@@ -47,8 +47,8 @@ def save_generator(path: Path, saved: SavedGenerator) -> None:
     save_tensors(path, tensors, about)
 
 
-def load_generator(path: Path, *, network: Any = None) -> SavedGenerator:
-    """Return the generator of a file; `network` rebuilds one that was the caller's own."""
+def load_generator(path: Path, *, network: Any = None, conditioning: Any = None) -> SavedGenerator:
+    """Return the generator of a file; `network` and `conditioning` stand for the caller's own."""
     if not path.exists() and (path.parent / CHECKPOINTS).exists():
         raise CheckpointError(
             f"{path.parent} holds a training that was interrupted. Finish it with resume=True (--resume)."
@@ -56,13 +56,15 @@ def load_generator(path: Path, *, network: Any = None) -> SavedGenerator:
     tensors, about = load_tensors(path)
     try:
         values = about["config"]
-        if network is None and ":" in values["network"]:
-            raise CheckpointError(
-                f"{path} was fitted with an own network, {values['network']}. "
-                "Pass it: ganaug.load(path, network=...)."
-            )
+        own = {"network": network, "conditioning": conditioning}
+        for name, given in own.items():
+            kind = values[name]["type"] if isinstance(values[name], dict) else values[name]
+            if given is None and ":" in kind and not kind.startswith("ganaug."):
+                raise CheckpointError(
+                    f"{path} was fitted with an own {name}, {kind}. Pass it: ganaug.load(path, {name}=...)."
+                )
         config = GANConfig.from_dict({k: v for k, v in values.items() if k not in NOT_NEEDED})
-        config = config if network is None else replace(config, network=network)
+        config = replace(config, **{name: given for name, given in own.items() if given is not None})
         schema = Schema.from_dict(about["schema"])
         seed, history = about["seed"], about["history"]
     except (KeyError, TypeError, ConfigError) as error:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+from torch import Tensor
+
 from ganaug.config import GANConfig
 from ganaug.errors import TrainingInterrupted
 from ganaug.training.batches import BalancedBatches
@@ -23,6 +25,7 @@ def run_training(
     run: RunFolder | None,
     on_log: OnLog,
     on_step: Callable[[int], None] | None,
+    sound: dict[str, Tensor] | None,
 ) -> None:
     """Train; with a run folder, SIGINT and SIGTERM end it after a step with a checkpoint written."""
     try:
@@ -36,6 +39,7 @@ def run_training(
                 on_log=on_log,
                 on_step=on_step,
                 stop=stop,
+                sound=sound,
             )
     except TrainingInterrupted as interruption:
         if run is None:

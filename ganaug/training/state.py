@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganaug._checks import known_name
+from ganaug._checks import described, known_name, listed
 from ganaug._random import derive
 from ganaug.adversarial.regularizers import resolve_regularizer
 from ganaug.config import GANConfig
@@ -37,6 +37,7 @@ class GANState:
     n_skipped: int = 0  # steps without a finite gradient since the last log
     n_skipped_in_a_row: int = 0
     n_collapsed: int = 0  # intervals in a row with a class that collapsed
+    n_flat: int = 0  # intervals in a row with a class that has no spread
     logit_means: Tensor = field(default_factory=lambda: torch.zeros(2))
     """Running means of real and of fake logits."""
     sign_mean: Tensor = field(default_factory=lambda: torch.zeros(()))
@@ -47,6 +48,14 @@ class GANState:
     """Largest spread of each class so far, over that of its real samples."""
     sums: dict[str, Tensor] = field(default_factory=dict)  # figures of the steps since the last log
     snapshots: Snapshots = field(default_factory=Snapshots)
+
+    def __post_init__(self) -> None:
+        self.learning = [p for p in self.D.parameters() if p.requires_grad]
+
+    def let_D_learn(self, learns: bool) -> None:
+        """Let D's weights take gradients or not; those that were frozen from the start stay so."""
+        for weight in self.learning:
+            weight.requires_grad_(learns)
 
     def autocast(self) -> torch.autocast:
         """Return the context that forward passes run in."""
@@ -125,6 +134,7 @@ COUNTS = (
     "n_skipped",
     "n_skipped_in_a_row",
     "n_collapsed",
+    "n_flat",
 )
 RUNNING = ("logit_means", "sign_mean", "augment_p", "best_spread")
 
@@ -177,9 +187,12 @@ def resolve_conditioning(conditioning: Any) -> Any:
     if isinstance(conditioning, str):
         return CONDITIONING[known_name("conditioning", conditioning, CONDITIONING)]
     if isinstance(conditioning, Mapping):
-        values = dict(conditioning)
-        kinds = {type(c).__qualname__: type(c) for c in CONDITIONING.values()}
-        return kinds[known_name("conditioning", values.pop("type"), kinds)](**values)
+        return described("conditioning", conditioning, CONDITIONING)
+    if not (hasattr(conditioning, "embedding") and hasattr(conditioning, "head")):
+        raise ConfigError(
+            f"conditioning must be one of {listed(CONDITIONING)} or an object with the methods "
+            f"`embedding` and `head`; got {conditioning!r}."
+        )
     return conditioning
 
 

@@ -30,7 +30,8 @@ def discriminator_step(
 
     Returns its figures, and the real logits (n,) or (n, k), which a relativistic G compares with.
     """
-    state.D.train().requires_grad_(True)
+    state.D.train()
+    state.let_D_learn(True)
     state.opt_D.zero_grad(set_to_none=True)
     stats: list[dict[str, Tensor]] = []
     answers = []
@@ -43,10 +44,10 @@ def discriminator_step(
         value = game.judged(game.loss.discriminator(real_logits, fake_logits), weight) + 2 * cost
         one = {"loss/D": value.detach()}
         duel = Duel(
-            D=lambda x, c: ask(state, x, c, augment)[0],
+            D=lambda x, c: torch.mul(*ask(state, x, c, augment)[:2]),
             x_both=x_both,
             c=c_i,
-            logits=logits,
+            logits=logits * weight,
             means=state.logit_means,
             generator=generator,
         )
@@ -57,9 +58,11 @@ def discriminator_step(
         (value * share).backward()
         stats.append({k: v * share for k, v in one.items()})
         answers.append(torch.stack([real_logits.detach(), fake_logits.detach()]))
+        weights = weight
     both = torch.cat(answers, dim=1)
     means = {k: torch.stack([s[k] for s in stats]).sum(0) for k in stats[0]}
-    figures = means | _note_logits(state, both) | {"gradient/D": descend(state.opt_D, game.clip_norm)}
+    noted = _note_logits(state, both * weights, getattr(game.loss, "boundary", 0.0))
+    figures = means | noted | {"gradient/D": descend(state.opt_D, game.clip_norm)}
     return figures, both[0]
 
 
@@ -78,7 +81,8 @@ def generator_step(
 
     Where `x_fake` carries no graph (drawn in chunks, to save memory), the fakes are drawn again.
     """
-    state.D.eval().requires_grad_(False)
+    state.D.eval()
+    state.let_D_learn(False)
     state.opt_G.zero_grad(set_to_none=True)
     total = torch.zeros((), device=c.device)
     n_chunks = 1 if x_fake.requires_grad else state.n_chunks
@@ -131,17 +135,18 @@ def descend(optimiser: torch.optim.Optimizer, clip_norm: float | None) -> Tensor
     return norm
 
 
-def _note_logits(state: GANState, logits: Tensor) -> dict[str, Tensor]:
-    """Update the running figures of D's answers (2, n) or (2, n, k), and return those of this step."""
-    columns = logits.flatten(2).mean(2) if logits.ndim > 2 else logits
-    means = columns.mean(1)
-    right = torch.stack([(columns[0] > 0).float().mean(), (columns[1] < 0).float().mean()])
+def _note_logits(state: GANState, logits: Tensor, boundary: float | None) -> dict[str, Tensor]:
+    """Update the running figures of D's answers (2, n) or (2, n, k), and return those of this step.
+
+    Where the loss has a boundary, D is right on real samples above and on fake ones below it.
+    """
+    real, fake = logits.flatten(2).mean(2) if logits.ndim > 2 else logits
+    means = torch.stack([real.mean(), fake.mean()])
     if torch.isfinite(means).all():
         state.logit_means.lerp_(means, 0.01)
-        state.sign_mean.lerp_(2 * right[0] - 1, 0.05)
-    return {
-        "logits/real": means[0],
-        "logits/fake": means[1],
-        "right/real": right[0],
-        "right/fake": right[1],
-    }
+    figures = {"logits/real": means[0], "logits/fake": means[1]}
+    if boundary is None:
+        return figures
+    right = (real > boundary).float().mean()
+    state.sign_mean.lerp_(2 * right - 1, 0.05)
+    return figures | {"right/real": right, "right/fake": (fake < boundary).float().mean()}

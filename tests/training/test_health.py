@@ -300,7 +300,7 @@ SOUND = {
     "relativistic": {"network": "r3gan", "loss": "relativistic", "regularizers": ("r1", "r2")},
     "wgan-gp": {"loss": "wasserstein", "regularizers": ("gradient-penalty",)},
     "lazy r1, lecam": {"loss": "logistic", "regularizers": ("r1", "lecam"), "ada_target": 0.6},
-    "evolution": {"mutations": ("minimax", "heuristic", "least-squares")},
+    "evolution": {"loss": "logistic", "mutations": ("minimax", "heuristic", "least-squares")},
 }
 
 

@@ -36,7 +36,7 @@ ENTRIES: dict[str, dict] = {
     **{f"regularizer {name}": {"regularizers": (name,)} for name in REGULARIZERS},
     **{f"conditioning {name}": {"conditioning": name} for name in CONDITIONING},
     **{f"network {name}": {"network": name, **CONVOLUTIONS} for name in NETWORKS},
-    "evolution": {"mutations": ("minimax", "heuristic", "least-squares")},
+    "evolution": {"loss": "logistic", "mutations": ("minimax", "heuristic", "least-squares")},
     "adaptive augmentation": {"ada_target": 0.3, "ada_ramp_images": 5_000, "diffaugment": ("translation",)},
     "best snapshots": {"snapshot": "best"},
 }

@@ -34,7 +34,7 @@ CONFIG = small()
         {"network": "style-growing"},
         {"network": "r3gan", "loss": "relativistic", "regularizers": ("r1", "r2")},
         {"d_steps": 2, "diffaugment": ("color", "cutout")},
-        {"mutations": ("minimax", "heuristic", "least-squares"), "network": "style"},
+        {"loss": "logistic", "mutations": ("minimax", "heuristic", "least-squares"), "network": "style"},
         {"ada_target": 0.6, "regularizers": ("gradient-penalty", "dragan", "lecam")},
         {"precision": "bfloat16"},
     ],
@@ -296,7 +296,10 @@ def test_unknown_names_are_found_before_training() -> None:
         ({"loss": "hing"}, r"loss must be one of .*Did you mean 'hinge'\?"),
         ({"diffaugment": ("cutut",)}, r"diffaugment must be one of .*Did you mean 'cutout'\?"),
         ({"regularizers": ("r3",)}, r"regularizer must be one of .*Did you mean 'r"),
-        ({"mutations": ("heuristics",)}, r"mutations must be one of .*Did you mean 'heuristic'\?"),
+        (
+            {"loss": "logistic", "mutations": ("heuristics",)},
+            r"mutations must be one of .*Did you mean 'heuristic'\?",
+        ),
     ]
     for changes, message in refused:
         with pytest.raises(ConfigError, match=message):

@@ -39,7 +39,7 @@ KINDS = {
     "resnet": {"network": "resnet"},
     "style": {"network": "style"},
     "two D steps": {"d_steps": 2, "train_images": 128, "log_every_images": 64},
-    "evolution": {"mutations": ("minimax", "heuristic", "least-squares")},
+    "evolution": {"loss": "logistic", "mutations": ("minimax", "heuristic", "least-squares")},
 }
 
 

@@ -23,7 +23,9 @@ KINDS: dict[str, GANConfig] = {
     "default": GANConfig(train_images=BUDGET, width=4, z_dim=8, batch_size=16, log_every_images=64),
     "style, growing": small(network="style-growing", conditioning="noisy", loss="logistic"),
     "relativistic": small(network="r3gan", loss="relativistic", regularizers=("r1", "r2")),
-    "evolution": small(mutations=("minimax", "heuristic", "least-squares"), conditioning="auxiliary"),
+    "evolution": small(
+        loss="logistic", mutations=("minimax", "heuristic", "least-squares"), conditioning="auxiliary"
+    ),
     "adaptive, lecam": small(
         ada_target=0.0, ada_ramp_images=500, regularizers=("spectral-norm", "lecam", "dragan")
     ),
