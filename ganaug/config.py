@@ -61,8 +61,10 @@ class GANConfig:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, np.generic | list):
-                plain = tuple(value) if isinstance(value, list) else value.item()
+            if isinstance(value, np.generic):
+                object.__setattr__(self, field.name, value.item())
+            elif isinstance(value, list | tuple):
+                plain = tuple(v.item() if isinstance(v, np.generic) else v for v in value)
                 object.__setattr__(self, field.name, plain)
         number("batch_size", self.batch_size, low=2, integer=True)
         for name in (

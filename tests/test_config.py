@@ -3,6 +3,7 @@
 import json
 from dataclasses import FrozenInstanceError, replace
 
+import numpy as np
 import pytest
 
 from ganaug.adversarial.losses import Hinge
@@ -11,6 +12,7 @@ from ganaug.config import PRESETS, GANConfig, resolve_config
 from ganaug.errors import ConfigError
 from ganaug.networks import mlp
 from ganaug.networks.conditioning import Auxiliary
+from ganaug.training.game import resolve_game
 
 
 def test_a_config_cannot_change_and_takes_keywords_only() -> None:
@@ -26,6 +28,7 @@ def test_a_config_cannot_change_and_takes_keywords_only() -> None:
     [
         ("z_dim", 0),
         ("batch_size", 1.5),
+        ("batch_size", 1),
         ("train_images", -1),
         ("width", 0),
         ("d_steps", True),
@@ -33,6 +36,11 @@ def test_a_config_cannot_change_and_takes_keywords_only() -> None:
         ("lr_D", float("nan")),
         ("ema_halflife_images", "many"),
         ("betas", (0.0, 1.5)),
+        ("betas", (0.0, 1.0)),
+        ("betas", (-0.1, 0.9)),
+        ("betas", (0.9,)),
+        ("betas", (0.0, 0.9, 0.99)),
+        ("betas", 3),
         ("ada_target", 1.5),
         ("ada_ramp_images", 0),
         ("max_minutes", 0),
@@ -90,6 +98,64 @@ def test_own_numbers_of_a_regularizer_or_a_conditioning_are_written() -> None:
 def test_one_name_where_several_may_stand_is_answered_with_a_tuple(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"{name} must be a tuple of names; got 'r1'\. Write \('r1',\)\."):
         GANConfig(**{name: "r1"})
+
+
+def test_numpy_numbers_and_lists_become_plain_ones() -> None:
+    config = GANConfig(
+        batch_size=np.int64(16),
+        lr_G=np.float32(0.5),
+        ada_target=np.float64(0.5),
+        betas=[np.float32(0.5), np.float64(0.75)],
+        regularizers=["r1", "r2"],
+        diffaugment=["color"],
+    )
+    plain = GANConfig(
+        batch_size=16,
+        lr_G=0.5,
+        ada_target=0.5,
+        betas=(0.5, 0.75),
+        regularizers=("r1", "r2"),
+        diffaugment=("color",),
+    )
+    assert config == plain
+    assert hash(config) == hash(plain)
+    assert [type(v) for v in (config.batch_size, config.lr_G, config.ada_target)] == [int, float, float]
+    assert json.loads(json.dumps(config.to_dict())) == json.loads(json.dumps(plain.to_dict()))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("regularizers", ("r1", "r1")),
+        ("regularizers", (R1(gamma=3), "r2", R1(gamma=3))),
+        ("mutations", ("heuristic", "heuristic")),
+        ("diffaugment", ["color", "color"]),
+    ],
+)
+def test_a_name_that_comes_twice_is_refused(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"{name} must name each entry once"):
+        GANConfig(loss="logistic", **{name: value})
+
+
+def test_two_strengths_of_one_penalty_are_two_entries() -> None:
+    assert len(GANConfig(regularizers=(R1(gamma=3), R1(gamma=3, every=16))).regularizers) == 2
+
+
+def test_a_target_for_the_augmentation_needs_an_augmentation() -> None:
+    with pytest.raises(ConfigError, match="diffaugment, which is empty"):
+        GANConfig(ada_target=0.6, diffaugment=())
+
+
+@pytest.mark.parametrize("loss", ["wasserstein", "relativistic"])
+def test_a_target_for_the_augmentation_needs_a_loss_that_says_what_is_right(loss: str) -> None:
+    with pytest.raises(ConfigError, match=f"ada_target reads how often D is right.*'{loss}'"):
+        resolve_game(GANConfig(loss=loss, ada_target=0.6))
+
+
+@pytest.mark.parametrize("loss", ["hinge", "least-squares", "wasserstein", "relativistic"])
+def test_mutations_need_a_loss_of_log_odds(loss: str) -> None:
+    with pytest.raises(ConfigError, match=f"mutations read D's logits as log-odds.*'{loss}'.*'logistic'"):
+        GANConfig(loss=loss, mutations=("heuristic",))
 
 
 def test_an_unknown_kind_of_snapshot_is_refused() -> None:

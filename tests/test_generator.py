@@ -3,7 +3,7 @@
 import hashlib
 import json
 import pickle
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from ganaug import CheckpointError, ConditionalGAN, ConfigError, DataError, GANC
 from ganaug.adversarial.losses import Hinge
 from ganaug.errors import TrainingDivergedError
 from ganaug.networks import mlp
-from ganaug.networks.conditioning import Auxiliary, Noisy, Transitional
+from ganaug.networks.conditioning import Auxiliary, Noisy, ProjectionHead, Transitional
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +164,11 @@ def test_a_folder_that_is_not_empty_is_left_as_it_is(gan, digits, tiny, tmp_path
         ({"mutations": ("maximax",)}, None, ConfigError),
         ({"conditioning": "project"}, None, ConfigError),
         ({"precision": "float8"}, None, ConfigError),
+        ({"loss": 3}, None, ConfigError),
+        ({"conditioning": 3}, None, ConfigError),
+        ({"regularizers": (3,)}, None, ConfigError),
+        ({"loss": "wasserstein", "ada_target": 0.6}, None, ConfigError),
+        ({"loss": "relativistic", "ada_target": 0.6}, None, ConfigError),
         ({}, (np.full((6, 8, 8), np.nan), [0, 1] * 3), DataError),
         ({}, (np.zeros((6, 8, 8)), None), DataError),
         ({}, (np.zeros((6, 8, 8)), [0] * 6), DataError),
@@ -231,12 +236,61 @@ def test_each_step_is_announced(digits, tiny) -> None:
 
 
 @pytest.mark.parametrize(
-    "conditioning", [Auxiliary(weight=0.3), Transitional(start=10, end=20), Noisy(sigma=0.1), "concat"]
+    "conditioning", [Auxiliary(weight=0.3), Transitional(start=10, end=20), Noisy(sigma=0.5), "concat"]
 )
 def test_a_way_to_condition_travels_with_its_numbers(digits, tiny, tmp_path: Path, conditioning) -> None:
     gan = ConditionalGAN(config=replace(tiny, conditioning=conditioning), random_state=0).fit(*digits)
     gan.save(tmp_path / "gan")
     np.testing.assert_array_equal(load(tmp_path / "gan").generate(5)[0], gan.generate(5)[0])
+
+
+class Bent:
+    """A conditioning of the caller's own."""
+
+    def embedding(self, n_classes: int, dim: int) -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.Embedding(n_classes, dim), torch.nn.Tanh())
+
+    def head(self, n_features: int, n_classes: int) -> torch.nn.Module:
+        return ProjectionHead(n_features, n_classes)
+
+
+@dataclass(frozen=True)
+class Tuned(Bent):
+    strength: float = 0.5
+
+
+class Namesakes:
+    """Own ways to condition, named like those of the package."""
+
+    class Projection(Bent):
+        """A plain one."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Noisy(Bent):
+        """One with a number."""
+
+        sigma: float = 0.25
+
+
+@pytest.mark.parametrize("kind", [Bent, Tuned, Namesakes.Projection, Namesakes.Noisy])
+def test_an_own_way_to_condition_is_asked_for_by_name_and_draws_the_same(
+    digits, tiny, tmp_path, kind
+) -> None:
+    gan = ConditionalGAN(config=replace(tiny, conditioning=kind()), random_state=0).fit(*digits)
+    gan.save(tmp_path / "gan")
+    asked = rf"own conditioning, .*:{kind.__qualname__}\. Pass it: ganaug\.load\(path, conditioning=\.\.\.\)"
+    with pytest.raises(CheckpointError, match=asked):
+        load(tmp_path / "gan")
+    opened = load(tmp_path / "gan", conditioning=kind())
+    np.testing.assert_array_equal(opened.generate(5)[0], gan.generate(5)[0])
+
+
+def test_a_network_of_the_package_given_as_a_function_can_be_opened(digits, tiny, tmp_path: Path) -> None:
+    gan = ConditionalGAN(config=replace(tiny, network=mlp), random_state=0).fit(*digits)
+    gan.save(tmp_path / "gan")
+    np.testing.assert_array_equal(load(tmp_path / "gan", network=mlp).generate(5)[0], gan.generate(5)[0])
+    with pytest.raises(CheckpointError, match=r"network=\.\.\."):
+        load(tmp_path / "gan")
 
 
 def test_a_stream_tells_of_a_wrong_class_before_it_is_read(gan) -> None:

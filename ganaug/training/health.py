@@ -42,7 +42,7 @@ class Health:
 
     def remember(self, state: GANState) -> bool:
         """Keep a copy of the state unless it is amid trouble; return whether it was kept."""
-        trouble = state.n_skipped_in_a_row or state.n_collapsed or state.n_flat
+        trouble = state.n_skipped_in_a_row or state.n_collapsed
         if not trouble:
             self._sound, self.images_kept = _copy(state), state.images_seen
         return not trouble
@@ -67,6 +67,8 @@ class Health:
         skipped, state.n_skipped = state.n_skipped, 0
         if state.n_skipped_in_a_row >= MAX_SKIPS:
             return True, f"{state.n_skipped_in_a_row} steps in a row without a finite gradient"
+        if skipped and "loss/D" not in line:
+            return True, f"none of {skipped} steps had a finite gradient"
         broken = [name for name, value in line.items() if not math.isfinite(value)]
         broken += _not_finite(state)
         if broken or not torch.isfinite(spread).all():
@@ -105,7 +107,7 @@ class Health:
         counts = state.images_seen, state.n_rollbacks + 1, state.lr_scale / 2, state.n_chunks
         state.load_tensors(self._sound, origin=Path("memory"))
         state.images_seen, state.n_rollbacks, state.lr_scale, state.n_chunks = counts
-        state.sums = {}
+        state.sums, state.n_flat = {}, 0
         self.lost = state.n_rollbacks > MAX_ROLLBACKS
         if self.lost:
             return f"; given up after {MAX_ROLLBACKS} steps back"

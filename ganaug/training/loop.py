@@ -57,6 +57,12 @@ def train(
     )
     health = Health(state, sound)
     device = state.logit_means.device
+    over = state.images_seen >= config.train_images
+    if over and history and not any(line["sound"] for line in history):
+        raise TrainingDivergedError(
+            "this training went wrong to its end, and has nothing to go on from. Start it anew, with lower "
+            "lr_G and lr_D in GANConfig or another regularizer."
+        )
     state.G.train()
     state.at(state.images_seen)
 
@@ -139,7 +145,7 @@ def train(
                     stacklevel=2,
                 )
             near = config.target_distance is not None and line["distance"] <= config.target_distance
-            done = done or near
+            done = done or (near and not sick)
         if done:
             return
         if stop is not None and stop.received:

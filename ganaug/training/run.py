@@ -40,7 +40,8 @@ class RunFolder:
         """Write a checkpoint, then remove all but the last ones and the best."""
         about = {**self.about, "images_seen": state.images_seen, "history": history}
         save_tensors(self._name(state.images_seen), state.tensors(), about)
-        kept = {*sorted(self._moments())[-self.keep :], best_moment(history)}
+        sound = [line["images_seen"] for line in history if line["sound"]]
+        kept = {*sorted(self._moments())[-self.keep :], *sound[-1:], best_moment(history)}
         for moment in self._moments() - kept:
             self._name(moment).unlink()
 

@@ -58,8 +58,10 @@ def load_generator(path: Path, *, network: Any = None, conditioning: Any = None)
         values = about["config"]
         own = {"network": network, "conditioning": conditioning}
         for name, given in own.items():
-            kind = values[name]["type"] if isinstance(values[name], dict) else values[name]
-            if given is None and ":" in kind and not kind.startswith("ganaug."):
+            described = isinstance(values[name], dict)
+            kind = values[name]["type"] if described else values[name]
+            rebuilt = described and kind.startswith("ganaug.")
+            if given is None and ":" in kind and not rebuilt:
                 raise CheckpointError(
                     f"{path} was fitted with an own {name}, {kind}. Pass it: ganaug.load(path, {name}=...)."
                 )

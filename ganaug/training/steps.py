@@ -61,7 +61,7 @@ def discriminator_step(
         weights = weight
     both = torch.cat(answers, dim=1)
     means = {k: torch.stack([s[k] for s in stats]).sum(0) for k in stats[0]}
-    noted = _note_logits(state, both * weights, getattr(game.loss, "boundary", 0.0))
+    noted = _note_logits(state, both, weights, getattr(game.loss, "boundary", 0.0))
     figures = means | noted | {"gradient/D": descend(state.opt_D, game.clip_norm)}
     return figures, both[0]
 
@@ -135,18 +135,22 @@ def descend(optimiser: torch.optim.Optimizer, clip_norm: float | None) -> Tensor
     return norm
 
 
-def _note_logits(state: GANState, logits: Tensor, boundary: float | None) -> dict[str, Tensor]:
+def _note_logits(
+    state: GANState, logits: Tensor, weight: Tensor | float, boundary: float | None
+) -> dict[str, Tensor]:
     """Update the running figures of D's answers (2, n) or (2, n, k), and return those of this step.
 
     Where the loss has a boundary, D is right on real samples above and on fake ones below it.
     """
-    real, fake = logits.flatten(2).mean(2) if logits.ndim > 2 else logits
+    weighted = logits * weight
+    real, fake = weighted.flatten(2).mean(2) if logits.ndim > 2 else weighted
     means = torch.stack([real.mean(), fake.mean()])
     if torch.isfinite(means).all():
         state.logit_means.lerp_(means, 0.01)
     figures = {"logits/real": means[0], "logits/fake": means[1]}
     if boundary is None:
         return figures
+    boundary = boundary * float(torch.as_tensor(weight).float().mean())
     right = (real > boundary).float().mean()
     state.sign_mean.lerp_(2 * right - 1, 0.05)
     return figures | {"right/real": right, "right/fake": (fake < boundary).float().mean()}

@@ -11,6 +11,7 @@ import ganaug
 from ganaug.errors import ConfigError
 from ganaug.training.drawing import PIECE, Drawing
 from ganaug.training.grid import sample_grid
+from ganaug.training.snapshots import Snapshots
 
 
 class Echo(nn.Module):
@@ -100,6 +101,31 @@ def test_own_noise_of_a_network_is_repeated_by_the_stream_and_global_state_is_le
 def test_samples_carry_no_graph() -> None:
     G = Echo().requires_grad_(True)
     assert not drawn(G, 3).requires_grad
+
+
+class Named(Echo):
+    """Returns the class, and the weight it was drawn with."""
+
+    def forward(self, z: Tensor, c: Tensor) -> Tensor:
+        return torch.stack([c.float(), self.scale.expand(len(c))], dim=1)
+
+
+def test_a_mixed_draw_gives_each_row_its_class() -> None:
+    c = torch.randint(3, (2 * PIECE + 50,), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(Drawing(Named(), 5).mixed(c, stream=0)[:, 0], c.float())
+
+
+def test_a_mixed_draw_gives_each_row_its_class_and_the_snapshot_of_that_class() -> None:
+    G, snapshots = Named(), Snapshots()
+    for moment, distance in ((10, [1.0, 9.0, 1.0]), (20, [2.0, 2.0, 2.0])):
+        G.scale.fill_(moment)
+        snapshots.offer(moment, G, torch.tensor(distance))
+    G.scale.fill_(99)
+    c = torch.randint(3, (2 * PIECE + 50,), generator=torch.Generator().manual_seed(0))
+    for rows in (c, c[c != 1], c[:1]):
+        x = Drawing(G, 5, snapshots).mixed(rows, stream=0)
+        assert torch.equal(x[:, 0], rows.float())
+        assert torch.equal(x[:, 1], torch.tensor([10.0, 20.0, 10.0])[rows])
 
 
 @pytest.fixture(scope="module")

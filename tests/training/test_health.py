@@ -13,9 +13,9 @@ from torch import Tensor, nn
 import ganaug
 from ganaug.adversarial.losses import Hinge
 from ganaug.adversarial.regularizers import Regularizer
-from ganaug.errors import TrainingDivergedError
+from ganaug.errors import GanaugWarning, TrainingDivergedError
 from ganaug.networks import mlp
-from ganaug.training.health import MAX_ROLLBACKS, MAX_SKIPS, Health
+from ganaug.training.health import MAX_FLAT, MAX_ROLLBACKS, MAX_SKIPS, VANISHED, Health
 from ganaug.training.quality import Quality
 from ganaug.training.state import GANState
 
@@ -175,6 +175,101 @@ def test_a_training_that_was_never_sound_keeps_nothing(digits, tmp_path: Path) -
         gan.generate(3)
 
 
+# --- the end of a training --------------------------------------------------------------------------
+
+
+ENDS_ILL = replace(LONG, train_images=800)
+
+
+def test_an_only_interval_that_goes_wrong_leaves_nothing_to_draw_from(digits, tmp_path: Path) -> None:
+    config = replace(LONG, train_images=400, loss=Faulty("D", NAN, start=21))
+    gan = ganaug.ConditionalGAN(config=config, random_state=0)
+    with pytest.raises(TrainingDivergedError, match="diverged by 400 images") as told:
+        gan.fit(*digits, out=tmp_path / "run")
+    assert told.value.images_kept is None
+    assert not (tmp_path / "run" / "generator.safetensors").exists()
+    with pytest.raises(NotFittedError):
+        gan.generate(3)
+
+
+def test_a_training_that_diverged_at_its_end_is_not_healed_by_resuming_it(digits, tmp_path: Path) -> None:
+    config = replace(LONG, train_images=400, loss=Faulty("D", NAN, start=21))
+    for resume in (False, True):
+        gan = ganaug.ConditionalGAN(config=config, random_state=0)
+        with pytest.raises(TrainingDivergedError):
+            gan.fit(*digits, out=tmp_path / "run", resume=resume)
+    assert not (tmp_path / "run" / "generator.safetensors").exists()
+
+
+@pytest.mark.parametrize("side", ["D", "G"])
+def test_a_last_interval_that_goes_wrong_leaves_the_generator_of_the_one_before(
+    digits, tmp_path: Path, side: str
+) -> None:
+    gan = ganaug.ConditionalGAN(config=replace(ENDS_ILL, loss=Faulty(side, NAN, start=46)), random_state=0)
+    with pytest.warns(GanaugWarning, match="went wrong at its end .*generator is that of 400 images"):
+        gan.fit(*digits, out=tmp_path / "run")
+    sound = ganaug.ConditionalGAN(config=replace(LONG, train_images=400), random_state=0).fit(*digits)
+    expected = sound.generate(5, random_state=1)[0]
+    np.testing.assert_array_equal(gan.generate(5, random_state=1)[0], expected)
+    np.testing.assert_array_equal(ganaug.load(tmp_path / "run").generate(5, random_state=1)[0], expected)
+
+
+def test_a_training_without_a_single_step_is_none() -> None:
+    """Fewer steps than it takes to go back, and all of them skipped: G is as it was drawn."""
+    config = small(train_images=64, log_every_images=64, loss=Faulty("D", NAN, start=1))
+    assert config.train_images // config.batch_size < MAX_SKIPS
+    error, _ = diverge(config, fresh(config))
+    assert error.images_kept is None
+
+
+def test_a_sick_interval_does_not_reach_the_target_distance() -> None:
+    config = replace(LONG, train_images=400, target_distance=1e9, loss=Faulty("D", NAN, start=1))
+    error, _ = diverge(config, fresh(config))
+    assert error.images_kept is None
+
+
+# --- weights that are no numbers --------------------------------------------------------------------
+
+
+def broken_place(state: GANState, where: str) -> Tensor:
+    buffers = dict(state.G.named_buffers())
+    return {
+        "G": next(state.G.parameters()),
+        "D": next(state.D.parameters()),
+        "statistics of G": next(v for n, v in buffers.items() if n.endswith("running_var")),
+    }[where]
+
+
+@pytest.mark.parametrize("where", ["G", "D", "statistics of G"])
+def test_a_state_with_a_broken_weight_is_never_the_one_to_go_back_to(where: str) -> None:
+    state = fresh(CONFIG)
+
+    def break_at_the_end_of_an_interval(images_seen: int) -> None:
+        if images_seen == 192:
+            broken_place(state, where).data.view(-1)[0] = NAN
+
+    _, history = play(CONFIG, state=state, on_step=break_at_the_end_of_an_interval)
+    healths = [line["health"] for line in history]
+    assert healths[2] == f"not finite: weights of {where[-1]}; {BACK}0.5"
+    assert healths[:2] + healths[3:] == ["good"] * 7
+    assert [line["sound"] for line in history] == [True, True, False, *[True] * 5]
+    assert finite(state)
+    assert (state.images_seen, state.n_rollbacks) == (512, 1)
+
+
+def test_a_weight_that_breaks_at_the_very_end_gives_the_sound_generator() -> None:
+    state = fresh(CONFIG)
+
+    def break_at_the_end(images_seen: int) -> None:
+        if images_seen == 512:
+            broken_place(state, "D").data.view(-1)[0] = NAN
+
+    with pytest.warns(GanaugWarning, match="448 images"):
+        play(CONFIG, state=state, on_step=break_at_the_end)
+    sound, _ = play(replace(CONFIG, train_images=448))
+    assert digest(state.G_ema.state_dict()) == digest(sound.G_ema.state_dict())
+
+
 # --- explosions -----------------------------------------------------------------------------------
 
 
@@ -237,6 +332,27 @@ def test_a_g_that_forgets_the_noise_is_seen_and_gone_back_from() -> None:
     assert error.images_kept == 192
 
 
+class Blind(Collapses):
+    """A generator that never looks at the noise."""
+
+    def forward(self, z: Tensor, c: Tensor) -> Tensor:
+        return self.G(torch.zeros_like(z), c)
+
+
+def blind_pair(**sizes):
+    G, D = mlp(**sizes)
+    return Blind(G), D
+
+
+def test_a_g_that_never_looked_at_the_noise_is_told_after_some_intervals() -> None:
+    config = replace(CONFIG, network=blind_pair, train_images=64 * MAX_FLAT * (MAX_ROLLBACKS + 1))
+    error, history = diverge(config, fresh(config))
+    told = [i + 1 for i, line in enumerate(history) if "2 classes without any spread" in line["health"]]
+    assert told == [MAX_FLAT * n for n in range(1, MAX_ROLLBACKS + 2)]
+    assert not any(line["sound"] for line in history)
+    assert error.images_kept is None
+
+
 LINE = {"gradient/D": 1.0, "gradient/G": 1.0, "distance": 1.0, "right/real": 0.5, "right/fake": 0.5}
 
 
@@ -251,6 +367,33 @@ def test_a_class_whose_samples_become_alike_is_named() -> None:
     assert health.diagnose(state, LINE, torch.tensor([0.8, 0.01, 0.9]), []) == (False, told)
     assert health.diagnose(state, LINE, torch.tensor([0.8, 0.01, 0.9]), []) == (True, told)
     torch.testing.assert_close(state.best_spread, torch.tensor([0.8, 0.6, 0.9]))
+
+
+def test_a_class_that_comes_to_life_in_time_was_only_late() -> None:
+    state = fresh(CONFIG)
+    health = Health(state)
+    flat, alive = torch.tensor([0.005, 0.8]), torch.tensor([0.015, 0.8])
+    for spread in (*[flat] * (MAX_FLAT - 1), alive, *[flat] * (MAX_FLAT - 1)):
+        assert not health.diagnose(state, LINE, spread, [])[0]
+    sick, told = health.diagnose(state, LINE, flat, [])
+    assert (sick, told) == (True, f"1 classes without any spread in {MAX_FLAT} intervals")
+
+
+@pytest.mark.parametrize("side", ["D", "G"])
+def test_a_gradient_far_below_its_median_has_vanished(side: str) -> None:
+    state, name = fresh(CONFIG), f"gradient/{side}"
+    earlier = [LINE | {name: value} for value in (2.0, 2.0, 500.0)]
+    sick, told = Health(state).diagnose(state, LINE | {name: VANISHED}, torch.ones(2), earlier)
+    assert (sick, told) == (True, f"{name} vanished: 0.0001")
+    for line, history in (({name: 3 * VANISHED}, earlier), ({name: 0.0}, earlier[:2])):
+        assert Health(state).diagnose(state, LINE | line, torch.ones(2), history) == (False, "good")
+
+
+def test_a_g_that_is_taught_nothing_any_more_is_seen() -> None:
+    _, history = play(replace(CONFIG, loss=Faulty("G", 1e-9, start=17, end=21)))
+    assert [i for i, line in enumerate(history) if line["health"] != "good"] == [4]
+    assert history[4]["health"].startswith("gradient/G vanished: ")
+    assert history[4]["health"].endswith(BACK + "0.5")
 
 
 def test_a_class_that_never_had_any_spread_has_not_collapsed() -> None:
@@ -300,6 +443,8 @@ SOUND = {
     "relativistic": {"network": "r3gan", "loss": "relativistic", "regularizers": ("r1", "r2")},
     "wgan-gp": {"loss": "wasserstein", "regularizers": ("gradient-penalty",)},
     "lazy r1, lecam": {"loss": "logistic", "regularizers": ("r1", "lecam"), "ada_target": 0.6},
+    "least-squares": {"loss": "least-squares", "conditioning": "transitional", "ada_target": 0.6},
+    "a decay to nothing": {"lr_decay_from": 0.0},
     "evolution": {"loss": "logistic", "mutations": ("minimax", "heuristic", "least-squares")},
 }
 
@@ -313,7 +458,10 @@ def test_a_sound_training_raises_no_alarm(kind: str, digits) -> None:
     for seed in range(5):
         state = fresh(config, seed=seed, n_classes=3)
         _, history = play(config, seed=seed, state=state, data=(x, c))
-        assert [line["health"] for line in history] == ["good"] * 10, (kind, seed)
+        told = {line["health"] for line in history}
+        assert told <= {"good", "D is right on every sample: augment more, or lower lr_D"}, (kind, seed)
+        assert all(line["sound"] for line in history)
+        assert state.n_rollbacks == 0
 
 
 def test_the_measure_of_spread_that_health_reads_is_that_of_the_average() -> None:

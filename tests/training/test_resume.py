@@ -14,8 +14,10 @@ import torch
 from play import digest, fresh, play, small
 
 import ganaug
+from ganaug.adversarial.regularizers import R1
 from ganaug.config import GANConfig
 from ganaug.errors import TrainingInterrupted
+from ganaug.networks.conditioning import Noisy
 from ganaug.training.checkpoint import load_tensors
 
 BUDGET, STOP = 256, 176
@@ -94,6 +96,22 @@ def test_a_state_that_travelled_as_tensors_goes_on_the_same(kind: str) -> None:
     if config.lr_decay_from == 1:  # a decay ends with the budget, which was another in the first half
         assert digest(rest) == digest(whole)
         assert history == all_lines
+
+
+@pytest.mark.parametrize(
+    ("changes", "by_name"),
+    [
+        ({"regularizers": (R1(gamma=3),)}, {"regularizers": ("r1",)}),
+        ({"conditioning": Noisy(sigma=0.5)}, {"conditioning": "noisy"}),
+    ],
+)
+def test_a_config_that_travelled_as_json_trains_the_same_weights(changes, by_name) -> None:
+    config = small(**changes)
+    travelled = GANConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    (state, history), (other, lines) = play(config), play(travelled)
+    assert digest(state) == digest(other)
+    assert history == lines
+    assert digest(state) != digest(play(small(**by_name))[0])
 
 
 def test_a_loaded_state_shares_nothing_with_what_it_was_loaded_from() -> None:

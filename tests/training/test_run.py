@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from play import small
+from play import fresh, small
 
 import ganaug
+from ganaug.adversarial.regularizers import R1
 from ganaug.config import GANConfig
-from ganaug.errors import CheckpointError, GanaugWarning, TrainingInterrupted
+from ganaug.errors import CheckpointError, GanaugWarning, OutputExistsError, TrainingInterrupted
 from ganaug.training import checkpoint
 from ganaug.training.checkpoint import load_tensors, save_tensors
-from ganaug.training.run import best_moment
+from ganaug.training.run import RunFolder, best_moment
 
 CONFIG = small(train_images=192, log_every_images=64)
 SEED = 5
@@ -168,6 +169,59 @@ class NotANumber(ganaug.adversarial.losses.Hinge):
         return values * float("nan") if self.calls == self.at else values
 
 
+class Ill(ganaug.adversarial.losses.Hinge):
+    """Hinge, but for so many calls of D's side in a row that the training steps back."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def discriminator(self, real_logits, fake_logits):
+        self.calls += 1
+        values = super().discriminator(real_logits, fake_logits)
+        return values * float("nan") if 10 <= self.calls < 15 else values
+
+
+@pytest.fixture(scope="module")
+def recovered(digits, tmp_path_factory) -> Path:
+    """Return a run that went wrong from 160 to 224 images, and back to the state of 128."""
+    run = tmp_path_factory.mktemp("recovered") / "run"
+    gan = fit(digits, run, config=replace(CONFIG, train_images=256, loss=Ill()))
+    assert [line["images_seen"] for line in gan.history_] == [64, 128, 192, 224, 256]
+    assert [line["sound"] for line in gan.history_[1:]] == [True, False, False, True]
+    assert "back to the last sound state" in gan.history_[3]["health"]
+    return run
+
+
+@pytest.mark.parametrize("seen", [176, 208])
+def test_a_signal_amid_trouble_leads_back_to_the_same_sound_state(
+    digits, tmp_path: Path, recovered: Path, seen: int
+) -> None:
+    ill = replace(CONFIG, train_images=256, loss=Ill())  # one object, which counts on after the signal
+    with pytest.raises(TrainingInterrupted):
+        fit(digits, tmp_path / "run", config=ill, on_step=interrupt_at(seen))
+    assert load_tensors(file(tmp_path / "run", seen))[0]["counts.n_skipped_in_a_row"] > 0
+    fit(digits, tmp_path / "run", config=ill, resume=True)
+    assert_equal_runs(tmp_path / "run", recovered, 256)
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+def test_a_folder_gives_back_the_newest_sound_state_beside_one_amid_trouble(tmp_path, keep: int) -> None:
+    about = {"seed": 5, "config": {}, "schema": {}, "data": ""}
+    run, state = RunFolder(tmp_path / "run", about, keep=keep), fresh(CONFIG)
+    run.begin(state)
+    history: list[dict] = []
+    for moment, distance in ((64, 1.0), (128, 2.0)):  # the best one is not the newest
+        state.images_seen = moment
+        history.append({"images_seen": moment, "distance": distance, "sound": True})
+        run.checkpoint(state, history)
+    state.images_seen, state.n_skipped_in_a_row = 144, 2
+    run.checkpoint(state, history)
+    found = fresh(CONFIG)
+    lines, sound = RunFolder(tmp_path / "run", about, keep=keep).restore(found, fixed_seed=True)
+    assert (found.images_seen, found.n_skipped_in_a_row, lines) == (144, 2, history)
+    assert (int(sound["counts.images_seen"]), int(sound["counts.n_skipped_in_a_row"])) == (128, 0)
+
+
 def test_resuming_what_is_done_gives_the_same_generator_again(digits, tmp_path: Path) -> None:
     config = replace(CONFIG, snapshot="best")
     gan = fit(digits, tmp_path / "run", config=config)
@@ -196,6 +250,18 @@ def test_a_run_is_resumed_with_its_own_data_and_settings_only(run: Path, digits)
     with pytest.raises(CheckpointError, match=where + "seed: 5 then, 6 now"):
         resume(X, y, seed=6)
     assert {f: f.read_bytes() for f in run.rglob("*") if f.is_file()} == before
+
+
+def test_a_run_is_resumed_with_its_own_regularizers_only(digits, tmp_path: Path) -> None:
+    def resume(regularizers, **options) -> ganaug.ConditionalGAN:
+        config = replace(CONFIG, regularizers=regularizers)
+        return fit(digits, tmp_path / "run", config=config, **options)
+
+    resume([R1(gamma=3)])
+    for other in (["r1"], ["r2"], [], [R1(gamma=3), "r2"], (R1(gamma=2),)):
+        with pytest.raises(CheckpointError, match="another config: regularizers: "):
+            resume(other, resume=True)
+    assert resume((R1(gamma=3),), resume=True).history_[-1]["images_seen"] == 192
 
 
 def test_limits_may_change_between_calls(run: Path, digits) -> None:
@@ -304,6 +370,26 @@ def test_a_full_disk_stops_the_run_and_leaves_what_was_there(digits, tmp_path, w
     monkeypatch.undo()
     fit(digits, tmp_path / "run", resume=True)
     assert_equal_runs(tmp_path / "run", whole)
+
+
+def test_a_start_that_was_killed_before_its_first_checkpoint_can_be_made_again(digits, tmp_path, whole):
+    unfinished = tmp_path / "run" / "checkpoints" / ".000000000.safetensors.x1y2z3"
+    unfinished.parent.mkdir(parents=True)
+    unfinished.write_bytes(b"half of it")
+    fit(digits, tmp_path / "run")
+    assert not unfinished.exists()
+    assert_equal_runs(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "checkpoints/notes.txt"])
+def test_a_killed_start_beside_files_of_somebody_else_is_left_to_them(digits, tmp_path, name: str) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / ".000000000.safetensors.x1y2z3").write_bytes(b"half of it")
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputExistsError):
+        fit(digits, tmp_path)
+    assert (tmp_path / name).read_text() == "mine"
+    assert not (tmp_path / "generator.safetensors").exists()
 
 
 # --- kill -9 --------------------------------------------------------------------------------------

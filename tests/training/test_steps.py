@@ -6,13 +6,13 @@ from functools import partial
 
 import pytest
 import torch
-from play import copied, fresh, identity, moved, small
+from play import copied, fresh, identity, moved, play, small
 from torch import Tensor, nn
 
 from ganaug.adversarial.losses import LOSSES, Hinge
 from ganaug.adversarial.regularizers import DRAGAN, R1, R2, REGULARIZERS, GradientPenalty, LeCam
 from ganaug.config import GANConfig
-from ganaug.networks import CONDITIONING, mlp
+from ganaug.networks import CONDITIONING, Answer, mlp
 from ganaug.training.game import Game, resolve_game
 from ganaug.training.state import GANState
 from ganaug.training.steps import chunks, discriminator_step, generator_step
@@ -181,6 +181,77 @@ def test_the_conditional_judge_of_a_transition_counts_by_its_weight() -> None:
     assert "embed.embed.weight" not in moved(state.G, G)
 
 
+@pytest.mark.parametrize("penalty", [R1(gamma=10), R2(gamma=10), LeCam(), GradientPenalty(), DRAGAN()])
+def test_a_penalty_counts_a_judge_by_its_weight(penalty) -> None:
+    for images_seen, counts in ((0, False), (10**6, True)):
+        state = fresh(replace(SMALL, conditioning="transitional", regularizers=()))
+        state.at(images_seen)
+        state.logit_means = torch.tensor([1.0, -1.0])
+        silent = Game(loss=Silent(), regularizers=(penalty,))
+        stats, _ = d_step(state, state.G(noise(), C), silent)
+        slopes = {n: float(p.grad.abs().max()) for n, p in state.D.named_parameters() if p.grad is not None}
+        assert stats["penalty"] > 0
+        assert slopes["head.unconditional.weight"] > 0
+        judged = [slope for n, slope in slopes.items() if n.startswith("head.projection") and slope > 0]
+        assert bool(judged) == counts
+
+
+class Silent(Hinge):
+    """A loss that leaves D's slopes to the penalties."""
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return super().discriminator(real_logits, fake_logits) * 0
+
+
+class Judge(nn.Module):
+    """A D with one answer for the first half of a batch, and another for the second."""
+
+    def __init__(self, real: float, fake: float, weight: tuple[float, ...] = ()):
+        super().__init__()
+        self.real, self.fake, self.judges = real, fake, weight
+        self.offset = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor, c: Tensor) -> Tensor | Answer:
+        answers = torch.tensor([self.real, self.fake]).repeat_interleave(len(x) // 2)
+        logits = answers + 0 * (self.offset + x.flatten(1).sum(1))
+        if not self.judges:
+            return logits
+        columns = logits[:, None].repeat(1, len(self.judges))
+        return Answer(logits=columns, weight=torch.tensor(self.judges), cost=torch.zeros(len(x)))
+
+
+def judged_by(D: nn.Module, **changes) -> GANConfig:
+    pair = {"network": lambda **sizes: (mlp(**sizes)[0], D)}
+    return small(**{"loss": "least-squares", "regularizers": (), **pair, **changes})
+
+
+RIGHT = [((1.0, 0.0), 1.0), ((0.4, 0.6), 0.0), ((0.6, 0.4), 1.0)]
+
+
+@pytest.mark.parametrize(("answers", "right"), RIGHT)
+def test_a_d_of_squares_is_right_on_its_side_of_one_half(answers, right: float) -> None:
+    config = judged_by(Judge(*answers))
+    state = fresh(config)
+    stats, _ = d_step(state, state.G(noise(), C), resolve_game(config))
+    assert (stats["right/real"], stats["right/fake"]) == (right, right)
+    torch.testing.assert_close(state.sign_mean, torch.tensor(0.05 * (2 * right - 1)))
+
+
+@pytest.mark.parametrize("weight", [(1.0, 1.0), (1.0, 0.5), (1.0, 0.0)])
+def test_a_d_of_squares_is_as_right_where_a_judge_has_little_weight(weight) -> None:
+    config = judged_by(Judge(1.0, 0.0, weight))
+    state = fresh(config)
+    stats, _ = d_step(state, state.G(noise(), C), resolve_game(config))
+    assert (stats["right/real"], stats["right/fake"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("answers", "right"), RIGHT)
+def test_augmentation_adapts_to_how_often_a_d_of_squares_is_right(answers, right: float) -> None:
+    config = judged_by(Judge(*answers), ada_target=0.0, ada_ramp_images=640)
+    state, _ = play(config)
+    torch.testing.assert_close(state.augment_p, torch.tensor(right * 64 / 640))
+
+
 class Plain(nn.Module):
     """A generator without batch statistics."""
 
@@ -293,6 +364,26 @@ def test_lecam_holds_logits_to_the_running_means_from_before_the_step() -> None:
     stats, _ = d_step(state, x_fake, Game(loss=Hinge(), regularizers=(LeCam(weight=0.5),)))
     expected = 0.5 * ((logits[:16] + 3) ** 2 + (logits[16:] - 2) ** 2).mean()
     torch.testing.assert_close(stats["penalty"], expected)
+
+
+def half_frozen_pair(**sizes):
+    G, D = mlp(**sizes)
+    D.hidden[0].requires_grad_(False)
+    return G, D
+
+
+@pytest.mark.parametrize("regularizers", [(), ("spectral-norm",), ("r1", "gradient-penalty")])
+@pytest.mark.parametrize("mutations", [(), ("heuristic", "minimax")])
+def test_what_its_author_froze_in_d_stays_frozen(regularizers, mutations) -> None:
+    config = small(network=half_frozen_pair, loss="logistic", regularizers=regularizers, mutations=mutations)
+    state = fresh(config)
+    before = {n: p.detach().clone() for n, p in state.D.named_parameters()}
+    frozen = {n for n, p in state.D.named_parameters() if not p.requires_grad}
+    assert len(frozen) == 2
+    play(config, state=state)
+    for name, weight in state.D.named_parameters():
+        assert torch.equal(weight, before[name]) == (name in frozen), name
+        assert name not in frozen or not weight.requires_grad
 
 
 def test_names_of_a_config_become_the_objects_they_stand_for() -> None:
