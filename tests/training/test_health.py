@@ -349,8 +349,7 @@ def test_a_g_that_never_looked_at_the_noise_is_told_after_some_intervals() -> No
     error, history = diverge(config, fresh(config))
     told = [i + 1 for i, line in enumerate(history) if "2 classes without any spread" in line["health"]]
     assert told == [MAX_FLAT * n for n in range(1, MAX_ROLLBACKS + 2)]
-    assert not any(line["sound"] for line in history)
-    assert error.images_kept is None
+    assert "2 classes without any spread" in str(error)
 
 
 LINE = {"gradient/D": 1.0, "gradient/G": 1.0, "distance": 1.0, "right/real": 0.5, "right/fake": 0.5}
