@@ -24,8 +24,10 @@ FLAT, MAX_FLAT = 0.01, 5
 """A class whose spread stays below this share of the real one for so many intervals never began to live."""
 SATURATION = 0.99
 """D is right on this share of real and of fake samples, and G learns nothing from it."""
+ALIVE = 0.3
+"""A class whose spread once came above this share of the spread of its real samples was alive;"""
 COLLAPSE = 0.25
-"""A class whose spread falls to this share of its best one so far has collapsed..."""
+"""one whose spread falls to this share of its best one so far has collapsed..."""
 COLLAPSED_SPREAD = 0.1
 """...if it is also below this share of the spread of its real samples..."""
 MAX_COLLAPSED = 2
@@ -84,7 +86,7 @@ class Health:
             return True, f"{int((spread < FLAT).sum())} classes without any spread in {MAX_FLAT} intervals"
         remarks = []
         best = state.best_spread if len(state.best_spread) else torch.zeros_like(spread)
-        gone = (spread < COLLAPSE * best) & (spread < COLLAPSED_SPREAD)
+        gone = (best > ALIVE) & (spread < COLLAPSE * best) & (spread < COLLAPSED_SPREAD)
         state.n_collapsed = state.n_collapsed + 1 if gone.any() else 0
         if gone.any():
             remarks.append(f"collapse of {int(gone.sum())} classes, first {int(gone.nonzero()[0])}")
@@ -94,7 +96,7 @@ class Health:
         if skipped:
             remarks.append(f"skipped {skipped} steps without a finite gradient")
         if min(line.get("right/real", 0), line.get("right/fake", 0)) > SATURATION:
-            remarks.append("D is right on every sample: augment more, or lower lr_D")
+            remarks.append("D is right on every sample: add the regularizer 'lecam', or lower lr_D")
         if state.n_chunks > 1:
             remarks.append(f"short of memory: batches cut into {state.n_chunks}")
         return False, "; ".join(remarks) or "good"
