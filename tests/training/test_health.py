@@ -458,7 +458,10 @@ def test_a_sound_training_raises_no_alarm(kind: str, digits) -> None:
         state = fresh(config, seed=seed, n_classes=3)
         _, history = play(config, seed=seed, state=state, data=(x, c))
         told = {line["health"] for line in history}
-        assert told <= {"good", "D is right on every sample: add the regularizer 'lecam', or lower lr_D"}, (kind, seed)
+        assert told <= {"good", "D is right on every sample: add the regularizer 'lecam', or lower lr_D"}, (
+            kind,
+            seed,
+        )
         assert all(line["sound"] for line in history)
         assert state.n_rollbacks == 0
 
