@@ -422,7 +422,7 @@ def test_a_d_that_is_always_right_is_told_and_goes_on() -> None:
     line = LINE | {"right/real": 0.995, "right/fake": 1.0}
     sick, told = Health(state).diagnose(state, line, torch.ones(2), [])
     assert not sick
-    assert told.startswith("D is right on every sample: augment more")
+    assert told.startswith("D is right on every sample: add the regularizer")
     for half in ("right/real", "right/fake"):
         line = LINE | {"right/real": 1.0, "right/fake": 1.0} | {half: 0.9}
         assert Health(state).diagnose(state, line, torch.ones(2), []) == (False, "good")
