@@ -24,8 +24,11 @@ class MLflowFit:
 
     Examples
     --------
-    >>> with MLflowFit(config, "runs/pets") as record:  # doctest: +SKIP
-    ...     ConditionalGAN(config=config).fit(X, y, out="runs/pets", on_log=record)
+    >>> record = MLflowFit(GANConfig(train_images=1_000), "runs/pets", experiment="pets")
+    >>> record.experiment
+    'pets'
+
+    Then ``with record: ConditionalGAN(config=record.config).fit(X, y, out=record.out, on_log=record)``.
     """
 
     def __init__(self, config: GANConfig, out: str | Path, *, experiment: str | None = None):
