@@ -22,8 +22,9 @@ VANISHED = 1e-4
 """A gradient below this share of its median has vanished: one player has won, or died."""
 FLAT, MAX_FLAT = 0.01, 5
 """A class whose spread stays below this share of the real one for so many intervals never began to live."""
-SATURATION = 0.99
-"""D is right on this share of real and of fake samples, and G learns nothing from it."""
+SATURATION, MAX_WON = 0.99, 2
+"""D is right on this share of real and of fake samples; if G's samples have no spread, or are farther from
+the data than ever, D has won, and after so many intervals in a row the state goes back."""
 ALIVE = 0.3
 """A class whose spread once came above this share of the spread of its real samples was alive;"""
 COLLAPSE = 0.25
@@ -44,7 +45,7 @@ class Health:
 
     def remember(self, state: GANState) -> bool:
         """Keep a copy of the state unless it is amid trouble; return whether it was kept."""
-        trouble = state.n_skipped_in_a_row or state.n_collapsed
+        trouble = state.n_skipped_in_a_row or state.n_collapsed or state.n_won
         if not trouble:
             self._sound, self.images_kept = _copy(state), state.images_seen
         return not trouble
@@ -95,7 +96,14 @@ class Health:
         state.best_spread = torch.maximum(best, spread)
         if skipped:
             remarks.append(f"skipped {skipped} steps without a finite gradient")
-        if min(line.get("right/real", 0), line.get("right/fake", 0)) > SATURATION:
+        saturated = min(line.get("right/real", 0), line.get("right/fake", 0)) > SATURATION
+        sound = [before["distance"] for before in history if before.get("sound")]
+        farther = bool(sound) and line["distance"] > max(sound)
+        won = saturated and (state.n_flat > 0 or farther)
+        state.n_won = state.n_won + 1 if won else 0
+        if state.n_won >= MAX_WON:
+            return True, f"D has won: right on every sample in {MAX_WON} intervals, and G does not learn"
+        if saturated:
             remarks.append("D is right on every sample: add the regularizer 'lecam', or lower lr_D")
         if state.n_chunks > 1:
             remarks.append(f"short of memory: batches cut into {state.n_chunks}")
@@ -109,7 +117,7 @@ class Health:
         counts = state.images_seen, state.n_rollbacks + 1, state.lr_scale / 2, state.n_chunks
         state.load_tensors(self._sound, origin=Path("memory"))
         state.images_seen, state.n_rollbacks, state.lr_scale, state.n_chunks = counts
-        state.sums, state.n_flat = {}, 0
+        state.sums, state.n_flat, state.n_won = {}, 0, 0
         self.lost = state.n_rollbacks > MAX_ROLLBACKS
         if self.lost:
             return f"; given up after {MAX_ROLLBACKS} steps back"

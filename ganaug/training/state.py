@@ -38,6 +38,7 @@ class GANState:
     n_skipped_in_a_row: int = 0
     n_collapsed: int = 0  # intervals in a row with a class that collapsed
     n_flat: int = 0  # intervals in a row with a class that has no spread
+    n_won: int = 0  # intervals in a row in which D was right on everything and G learned nothing
     logit_means: Tensor = field(default_factory=lambda: torch.zeros(2))
     """Running means of real and of fake logits."""
     sign_mean: Tensor = field(default_factory=lambda: torch.zeros(()))
@@ -116,7 +117,7 @@ class GANState:
                 moments.setdefault(int(index), {})[moment] = value
             groups_of = optimiser.state_dict()["param_groups"]
             optimiser.load_state_dict({"state": moments, "param_groups": groups_of})
-        for name in COUNTS:
+        for name in (n for n in COUNTS if n in groups["counts"]):
             kind = type(getattr(self, name))
             setattr(self, name, kind(groups["counts"][name].item()))
         device = self.logit_means.device
@@ -135,6 +136,7 @@ COUNTS = (
     "n_skipped_in_a_row",
     "n_collapsed",
     "n_flat",
+    "n_won",
 )
 RUNNING = ("logit_means", "sign_mean", "augment_p", "best_spread")
 

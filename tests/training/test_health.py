@@ -434,6 +434,49 @@ def test_saturation_is_seen_in_a_real_game() -> None:
     assert "D is right on every sample" in history[-1]["health"]
 
 
+WON = LINE | {"right/real": 1.0, "right/fake": 1.0}
+SOUND_LINES = [LINE | {"distance": d, "sound": True} for d in (9.0, 3.0)]
+
+
+@pytest.mark.parametrize(
+    ("line", "spread"),
+    [(WON | {"distance": 10.0}, 1.0), (WON, 0.001)],
+    ids=["farther from the data than ever", "without spread"],
+)
+def test_a_d_that_has_won_is_gone_back_from(line: dict, spread: float) -> None:
+    state = fresh(CONFIG)
+    health = Health(state)
+    sick, told = health.diagnose(state, line, torch.full((2,), spread), SOUND_LINES)
+    assert (sick, state.n_won) == (False, 1)
+    assert told.startswith("D is right on every sample")
+    assert not health.remember(state)
+    lost = [*SOUND_LINES, WON | {"distance": 99.0, "sound": False}]
+    sick, told = health.diagnose(state, line, torch.full((2,), spread), lost)
+    assert (sick, told.split(":")[0]) == (True, "D has won")
+    health.go_back(state)
+    assert (state.n_won, state.lr_scale) == (0, 0.5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"distance": 8.0}, {"distance": 10.0, "right/fake": 0.9}, {"distance": 10.0, "right/real": 0.9}],
+    ids=["G still learns", "right on real ones only", "right on fake ones only"],
+)
+def test_a_d_that_is_not_yet_the_winner_goes_on(change: dict) -> None:
+    state = fresh(CONFIG)
+    health = Health(state)
+    for _ in range(4):
+        assert not health.diagnose(state, WON | change, torch.ones(2), SOUND_LINES)[0]
+    assert state.n_won == 0
+
+
+def test_a_winner_of_one_interval_only_is_forgotten() -> None:
+    state = fresh(CONFIG)
+    health = Health(state)
+    for distance in (10.0, 5.0, 10.0):
+        assert not health.diagnose(state, WON | {"distance": distance}, torch.ones(2), SOUND_LINES)[0]
+
+
 # --- and no false alarms --------------------------------------------------------------------------
 
 SOUND = {
