@@ -41,7 +41,7 @@ GAMES = {
     "default": {},
     "style": {"network": "style"},
     "r3gan": {"network": "r3gan", "loss": "relativistic", "regularizers": ("r1", "r2")},
-    "resnet + lecam": {"regularizers": ("spectral-norm", "lecam")},
+    "without lecam": {"regularizers": ("spectral-norm",)},
     "evolution": {"mutations": ("minimax", "heuristic", "least-squares"), "loss": "non-saturating"},
     "own loss": {"loss": Exponential()},
 }

@@ -104,7 +104,7 @@ class Health:
         if state.n_won >= MAX_WON:
             return True, f"D has won: right on every sample in {MAX_WON} intervals, and G does not learn"
         if saturated:
-            remarks.append("D is right on every sample: add the regularizer 'lecam', or lower lr_D")
+            remarks.append("D is right on every sample: lower lr_D, or add a regularizer such as 'r1'")
         if state.n_chunks > 1:
             remarks.append(f"short of memory: batches cut into {state.n_chunks}")
         return False, "; ".join(remarks) or "good"
