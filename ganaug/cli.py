@@ -6,7 +6,6 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,13 +74,15 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Train a generator per class and write it to a run folder."""
-    from ganaug.config import resolve_config
+    from ganaug.config import GANConfig, resolve_config
+    from ganaug.data.schema import kind_of
     from ganaug.data.sources import open_data
     from ganaug.experiment.fit_tracking import MLflowFit
     from ganaug.generator import ConditionalGAN
 
     source = open_data(data, target=target)
-    config = replace(resolve_config(preset, None, train_images), max_minutes=max_minutes)
+    own = GANConfig(max_minutes=max_minutes)
+    config = resolve_config(preset, own, train_images, kind=kind_of(source.X))
     gan = ConditionalGAN(config=config, device=device, random_state=seed)
     record = MLflowFit(config, out, experiment="ganaug") if track else None
     try:
@@ -193,7 +194,6 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Find out whether synthetic samples help a classifier, by paired runs against control arms."""
-    from ganaug.config import resolve_config
     from ganaug.data.sources import open_data
     from ganaug.experiment.paired import compare as run_comparison
     from ganaug.experiment.tracking import MLflowTracker
@@ -201,7 +201,6 @@ def compare(
     source = open_data(data, target=target)
     if preset is None and train_images is None and data == "digits":
         train_images = DIGITS_TRAIN_IMAGES
-    config = resolve_config(preset or "default", None, train_images)
     with _progress("comparing", seeds, "seeds") as advance:
         result = run_comparison(
             source.X,
@@ -217,7 +216,8 @@ def compare(
             tracking=MLflowTracker("ganaug") if track else None,
             n_jobs=jobs or min(seeds, os.cpu_count() or 1),
             on_seed=lambda done, _: advance(done),
-            config=config,
+            preset=preset or "default",
+            train_images=train_images,
             device=device,
             random_state=seed,
         )

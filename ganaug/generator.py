@@ -12,7 +12,7 @@ from ganaug._checks import empty_folder
 from ganaug._random import Seed, as_seed
 from ganaug.class_generators import ClassGenerator, ClassGenerators
 from ganaug.config import GANConfig, resolve_config
-from ganaug.data.schema import Schema
+from ganaug.data.schema import Schema, kind_of
 from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError, TrainingDivergedError
 from ganaug.evaluation.leak import Leak
@@ -38,9 +38,10 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
     Parameters
     ----------
     preset : {"quick", "default", "best"}, default="default"
-        How long to train: 30,000, 150,000 or 1,000,000 images shown to the discriminator.
+        How long to train: 30,000, 150,000 or 1,000,000 images shown to the discriminator, or 200,000,
+        1,000,000 or 5,000,000 rows of a table.
     config : GANConfig or None, default=None
-        All settings at once; wins over `preset`.
+        All settings at once; wins over `preset`, which gives what it leaves None.
     train_images : int or None, default=None
         Overrides the budget of the preset or config.
     device : str, default="auto"
@@ -151,11 +152,11 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         if y is None and is_dataset(X):
             X, y, found = dataset_arrays(X)
             names = names if names is not None else found
-        config = resolve_config(self.preset, self.config, self.train_images)
-        resolve_game(config)
         if resume and out is None:
             raise ConfigError("resume=True needs the folder of the run; got out=None.")
-        schema = Schema.fit(X, y, names=names)
+        config = resolve_config(self.preset, self.config, self.train_images, kind=kind_of(X))
+        resolve_game(config)
+        schema = Schema.fit(X, y, names=names, missing=config.missing)
         x, c = schema.pack_X(X), schema.encode_y(y)
         device, seed = torch_device(self.device), as_seed(self.random_state)
         counts = torch.bincount(c, minlength=len(schema.labels))
@@ -166,6 +167,7 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
             seed=seed,
             device=device,
             counts=counts,
+            blocks=schema.blocks or (),
         )
         self._set_fitted(config, schema, Drawing(state.G_ema, config.z_dim, state.snapshots), seed)
         self.history_: list[dict[str, Any]] = []
@@ -188,7 +190,7 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
                 on_log(line)
 
         batches = BalancedBatches(
-            x.to(device), c, batch_size=config.batch_size, seed=self.seed_, unpack=schema.unpack_X
+            x.to(device), c, batch_size=config.batch_size, seed=self.seed_, unpack=schema.unpack_X, pack=config.pack
         )
         try:
             run_training(

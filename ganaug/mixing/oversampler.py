@@ -54,7 +54,8 @@ class GANOverSampler(BaseOverSampler):
     Notes
     -----
     Put it inside an imbalanced-learn pipeline, so that validation rows never reach the GAN. Images
-    may be given as arrays of 3 or 4 axes. Tensors come back as arrays.
+    may be given as arrays of 3 or 4 axes. Tensors come back as arrays. Columns of a DataFrame may hold
+    numbers, booleans, text, categories, dates, durations and missing cells; their dtypes stay.
 
     Examples
     --------
@@ -100,7 +101,7 @@ class GANOverSampler(BaseOverSampler):
     def _fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
         wanted = {k: int(n) for k, n in self.sampling_strategy_.items() if n}
         if not wanted:
-            return X.copy(), y.copy()
+            return (X.reset_index(drop=True) if hasattr(X, "iloc") else X.copy()), y.copy()
         self.gan_ = ConditionalGAN(
             preset=self.preset,
             config=self.config,
@@ -115,4 +116,5 @@ class GANOverSampler(BaseOverSampler):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = False
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = tags.input_tags.string = True
         return tags

@@ -8,6 +8,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
+from ganaug.data.schema import as_array
 from ganaug.errors import DataError
 
 
@@ -15,11 +16,20 @@ def validated(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool =
     """Return X, or (X, y) where y is given, after scikit-learn's checks for `estimator`.
 
     A DataFrame or tensor X stays what it is, so that columns keep their dtypes; anything else
-    becomes an array, as y does. ValueErrors become DataErrors.
+    becomes an array, as y does. Text and missing cells are left to the codec. ValueErrors become
+    DataErrors.
     """
+    X = as_array(X) if isinstance(X, (list, tuple)) else X
     try:
         arrays = validate_data(
-            estimator, X=X, y=y, reset=reset, allow_nd=True, ensure_min_samples=2 if reset else 1
+            estimator,
+            X=X,
+            y=y,
+            reset=reset,
+            dtype=None,
+            ensure_all_finite="allow-nan",
+            allow_nd=True,
+            ensure_min_samples=2 if reset else 1,
         )
     except ValueError as error:
         raise DataError(str(error)) from error

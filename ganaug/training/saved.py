@@ -18,7 +18,7 @@ from ganaug.training.snapshots import Snapshots
 from ganaug.training.state import build_networks, load_weights, set_progress
 
 GENERATOR = "generator.safetensors"
-NOT_NEEDED = ("loss", "regularizers", "mutations", "diffaugment")
+NOT_NEEDED = ("loss", "regularizers", "mutations", "matching", "diffaugment")
 """Settings that shape a training and not its generator; they may have been the caller's own objects."""
 
 
@@ -71,7 +71,13 @@ def load_generator(path: Path, *, network: Any = None, conditioning: Any = None)
         seed, history = about["seed"], about["history"]
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{path} has an incomplete description: {error}.") from error
-    G, _ = build_networks(config, shape=schema.codec.shape, n_classes=len(schema.labels), seed=seed)
+    G, _ = build_networks(
+        config,
+        shape=schema.codec.shape,
+        n_classes=len(schema.labels),
+        seed=seed,
+        blocks=schema.blocks or (),
+    )
     groups: dict[str, dict[str, Tensor]] = {"G": {}, "snapshots": {}}
     for dotted, value in tensors.items():
         group, _, key = dotted.partition(".")

@@ -33,6 +33,26 @@ def rare_iris():
     return X[rows], y[rows]
 
 
+@pytest.fixture
+def mixed(rare_iris):
+    """Return the same flowers in columns of all kinds, with missing cells."""
+    X, y = rare_iris
+    sizes = pd.CategoricalDtype(["S", "M", "L", "XL"], ordered=True)
+    frame = pd.DataFrame(
+        {
+            "length": np.where(np.arange(76) % 5, X[:, 0], np.nan),
+            "count": pd.array(np.where(np.arange(76) % 7, 10 * X[:, 1], np.nan).round(), dtype="Int64"),
+            "kind": pd.Series(np.array(["a", "b", None], dtype=object)[np.arange(76) % 3], dtype=object),
+            "size": pd.Categorical(np.array(["S", "M", "L"])[y], dtype=sizes),
+            "day": pd.Timestamp("2020") + pd.to_timedelta((1000 * X[:, 2]).round(), unit="D"),
+            "zone": pd.Timestamp("2020", tz="UTC") + pd.to_timedelta((1000 * X[:, 3]).round(), unit="h"),
+            "wide": X[:, 3] > 1,
+        },
+        index=range(100, 176),
+    )
+    return frame, pd.Series(np.array(["se", "ve", "vi"])[y], name="flower", index=frame.index)
+
+
 def weights_of(gan):
     return b"".join(w.numpy().tobytes() for w in gan.G_.state_dict().values())
 
@@ -138,6 +158,28 @@ class TestContainers:
         oversampler = sampler()
         oversampler.fit_resample(frame, np.arange(n) % 3 == 0)
         assert oversampler.gan_.schema_.codec.dtypes == ("float64", "bool")
+
+    @pytest.mark.parametrize("strategy", ["auto", {"vi": 6}])
+    def test_a_frame_of_mixed_columns(self, mixed, strategy):
+        X, y = mixed
+        X_res, y_res = sampler(sampling_strategy=strategy).fit_resample(X, y)
+        assert X_res.dtypes.equals(X.dtypes)
+        assert list(X_res.columns) == list(X.columns)
+        pd.testing.assert_frame_equal(X_res.iloc[:76], X.reset_index(drop=True))
+        assert Counter(y_res) == ({"se": 50, "ve": 50, "vi": 50} if strategy == "auto" else Counter(y))
+        new = X_res.iloc[76:]
+        assert set(new["kind"].dropna()) <= set(X["kind"].dropna())
+        assert (new["day"].dt.normalize() == new["day"]).all()
+
+    @pytest.mark.parametrize("kind", [list, np.asarray])
+    def test_rows_of_objects(self, mixed, kind):
+        X, y = mixed
+        rows = X[["kind", "length"]].astype(object).to_numpy()
+        X_res, _ = sampler().fit_resample(kind(rows), y)
+        assert isinstance(X_res, list) == (kind is list)
+        X_res = np.array(X_res, dtype=object)
+        pd.testing.assert_frame_equal(pd.DataFrame(X_res[:76]), pd.DataFrame(rows))
+        assert {type(v) for v in X_res[:, 1]} == {float}
 
     @pytest.mark.parametrize("shape", [(8, 8), (1, 8, 9), (9, 8, 3)])
     def test_images(self, shape):
@@ -266,12 +308,23 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (lambda X, y: (np.where(X.max() == X, np.nan, X), y), "NaN"),
             (lambda X, y: (np.where(X.max() == X, np.inf, X), y), "infinity"),
             (lambda X, y: (X[:-1], y), "inconsistent numbers of samples"),
             (lambda X, y: (X, np.r_[y[:-1], 9]), "at least 2 samples"),
             (lambda X, y: (X[:, :, None, None, None], y), "table|images"),
-            (lambda X, y: (np.array([["a"]] * len(X)), y), "could not convert|numeric"),
+            (lambda X, y: (np.array([["a"]] * len(X)), y), "nothing to learn"),
+            (lambda X, y: (X.astype(complex), y), "Complex data not supported"),
+            (
+                lambda X, y: (
+                    pd.DataFrame(X, columns=list("abcd")).assign(w="a").replace(X.max(), np.inf),
+                    y,
+                ),
+                "must be finite",
+            ),
+            (
+                lambda X, y: (pd.DataFrame(X, columns=list("abcd")).assign(w=[1] + ["a"] * 75), y),
+                "'w' must hold cells of one type",
+            ),
         ],
     )
     def test_data_that_cannot_be_learned_from(self, rare_iris, change, message):
