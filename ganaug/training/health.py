@@ -44,9 +44,9 @@ class Health:
         self.lost = False
 
     def remember(self, state: GANState) -> bool:
-        """Keep a copy of the state unless it is amid trouble; return whether it was kept."""
+        """Return whether the state is not amid trouble; if so and each class has some spread, keep a copy."""
         trouble = state.n_skipped_in_a_row or state.n_collapsed or state.n_won
-        if not trouble:
+        if not (trouble or state.n_flat):
             self._sound, self.images_kept = _copy(state), state.images_seen
         return not trouble
 
