@@ -107,7 +107,7 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         X : array, tensor or DataFrame, or a map-style torch data set of (x, label)
             Images (n, height, width), (n, height, width, channels) or (n, channels, height, width)
             with sides of 8 to 128 and 1 or 3 channels, of any integer or float dtype; or rows
-            (n, n_features) of numbers.
+            (n, n_features) of numbers, categories, booleans, dates and missing cells, a DataFrame or array.
         y : array, tensor or Series of shape (n,)
             Labels; left out where X is a data set.
         names : sequence of str or None
@@ -131,8 +131,8 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         Raises
         ------
         DataError
-            If labels are missing, there is one class only or a class with one sample, values are
-            not finite, or shapes do not fit.
+            If labels are missing, there is one class only or a class with one sample, values of
+            images are not finite or those of a table infinite, a column mixes types, or shapes do not fit.
         OutputExistsError
             If `out` is not empty and `resume` is False.
         CheckpointError

@@ -194,13 +194,13 @@ def build_networks(
         )
 
     def build(shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
-        torch.manual_seed(derive(seed, "weights"))
-        return pair(shape=shape, n_classes=n_classes, z_dim=config.z_dim, width=config.width, **wanted)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "weights"))
+            return pair(shape=shape, n_classes=n_classes, z_dim=config.z_dim, width=config.width, **wanted)
 
-    with torch.random.fork_rng(devices=[]):
-        G, D = build(shape)
-        if config.pack > 1:
-            D = Packed(build((config.pack * shape[0], *shape[1:]))[1], config.pack)
+    G, D = build(shape)
+    if config.pack > 1:
+        D = Packed(build((config.pack * shape[0], *shape[1:]))[1], config.pack)
     return G, D
 
 
