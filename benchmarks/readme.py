@@ -140,7 +140,7 @@ def blocks() -> dict[str, str]:
     facts += f"{overhead['machine']['torch']}; {overhead['n_samples']:,} samples of 32 px, batch "
     facts += f"{overhead['batch_size']}, medians of {overhead['repeats']} alternating epochs."
     intro = "Handwritten digits, 10 labelled samples per class: balanced accuracy in percent, gains in points"
-    return throughput_blocks(load("throughput")) | tables_blocks(load("tables")) | {
+    found = {
         "quality": quality_block(load("quality")),
         "digits": f"{intro} [95 % interval]:\n\n{arms_table(digits, seconds=False)}\n\n"
         f"Verdict: **{digits['sentence']}** {setting(digits)} [How, and more](benchmarks/README.md).",
@@ -154,6 +154,7 @@ def blocks() -> dict[str, str]:
         f"{startup['repeats']} processes each, in turn, after one that is not counted.",
         "overhead": f"{markdown(pd.DataFrame(overhead['rows']).set_index('samples'))}\n\n{facts}",
     }
+    return found | throughput_blocks(load("throughput")) | tables_blocks(load("tables"))
 
 
 def filled(text: str) -> str:

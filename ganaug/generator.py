@@ -190,7 +190,12 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
                 on_log(line)
 
         batches = BalancedBatches(
-            x.to(device), c, batch_size=config.batch_size, seed=self.seed_, unpack=schema.unpack_X, pack=config.pack
+            x.to(device),
+            c,
+            batch_size=config.batch_size,
+            seed=self.seed_,
+            unpack=schema.unpack_X,
+            pack=config.pack,
         )
         try:
             run_training(

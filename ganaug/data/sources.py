@@ -232,9 +232,17 @@ def _csv(path: Path, target: str) -> Source:
     import pandas as pd
 
     try:
+        header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
         frame = pd.read_csv(path)
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         raise DataError(f"{path} cannot be read as CSV: {error}") from error
+    twice = sorted(set(header[header.duplicated() & (header != "")]))
+    if twice:
+        raise DataError(
+            f"{path} must name each column once; got {listed(twice)} more than once. Rename them."
+        )
+    if not len(frame):
+        raise DataError(f"{path} must hold rows under its header; got none.")
     if target not in frame.columns:
         raise DataError(
             f"{path} has no column {target!r}; it has {listed(frame.columns)}. "

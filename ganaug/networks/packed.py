@@ -24,7 +24,7 @@ class Packed(nn.Module):
         packs = x.reshape(len(x) // self.pack, self.pack * x.shape[1], *x.shape[2:])
         answer = self.D(packs, c[:: self.pack])
         if isinstance(answer, Answer):
-            logits, cost = (v.repeat_interleave(self.pack, 0)[:n] for v in (answer.logits, answer.cost))
-            return Answer(logits=logits, weight=answer.weight, cost=cost)
+            each, cost = (v.repeat_interleave(self.pack, 0)[:n] for v in (answer.logits, answer.cost))
+            return Answer(logits=each, weight=answer.weight, cost=cost)
         logits: Tensor = answer.repeat_interleave(self.pack)[:n]
         return logits

@@ -80,9 +80,10 @@ def generator_step(
     z: Tensor,
     real_logits: Tensor,
 ) -> dict[str, Tensor]:
-    """Update G once through its own fakes `x_fake` = G(z, c), with D frozen; `x` are real ones of the classes.
+    """Update G once through its own fakes `x_fake` = G(z, c), with D frozen.
 
-    Where `x_fake` carries no graph (drawn in chunks, to save memory), the fakes are drawn again.
+    Real samples `x` of the same classes are what `game.matching` compares with. Where `x_fake` carries
+    no graph (drawn in chunks, to save memory), the fakes are drawn again.
     """
     state.D.eval()
     state.let_D_learn(False)
@@ -90,7 +91,9 @@ def generator_step(
     total = torch.zeros((), device=c.device)
     apart = torch.zeros((), device=c.device)
     n_chunks = 1 if x_fake.requires_grad else state.n_chunks
-    for share, (x_i, fake_i, z_i, c_i, real_i) in chunks(n_chunks, x, x_fake, z, c, real_logits, unit=state.pack):
+    for share, (x_i, fake_i, z_i, c_i, real_i) in chunks(
+        n_chunks, x, x_fake, z, c, real_logits, unit=state.pack
+    ):
         if not fake_i.requires_grad:
             with state.autocast():
                 fake_i = state.G(z_i, c_i)
@@ -98,7 +101,9 @@ def generator_step(
         value = (game.judged(game.loss.generator(real_i, logits), weight) + cost) * share
         total += value.detach()
         if game.matching:
-            distance = torch.stack([m.distance(x_i, fake_i.float(), c_i) for m in game.matching]).sum() * share
+            distance = (
+                torch.stack([m.distance(x_i, fake_i.float(), c_i) for m in game.matching]).sum() * share
+            )
             value = value + distance
             apart += distance.detach()
         value.backward()
@@ -114,7 +119,9 @@ def draw_fakes(state: GANState, z: Tensor, c: Tensor, *, graph: bool) -> Tensor:
             x_fake: Tensor = state.G(z, c)
         return x_fake.clone() if x_fake._is_view() else x_fake  # a view could not drop its graph
     with torch.no_grad(), state.autocast():
-        return torch.cat([state.G(z_i, c_i) for _, (z_i, c_i) in chunks(state.n_chunks, z, c, unit=state.pack)])
+        return torch.cat(
+            [state.G(z_i, c_i) for _, (z_i, c_i) in chunks(state.n_chunks, z, c, unit=state.pack)]
+        )
 
 
 def ask(state: GANState, x: Tensor, c: Tensor, augment: Augment) -> tuple[Tensor, Tensor | float, Tensor]:

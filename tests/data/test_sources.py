@@ -281,3 +281,24 @@ def test_a_data_set_is_read_into_one_array_without_a_second_copy() -> None:
     tracemalloc.stop()
     assert X.shape == (2_000, 3, 16, 16)
     assert peak < 1.2 * X.nbytes
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a,b,a,target\n1,2,3,x\n4,5,6,y\n", "must name each column once; got 'a' more than once"),
+        ("a,target\n", "must hold rows under its header; got none"),
+        ("", "cannot be read as CSV"),
+    ],
+)
+def test_a_csv_that_is_no_table_is_refused(tmp_path, text: str, told: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=told):
+        open_data(str(path), target="target")
+
+
+def test_columns_without_a_name_may_be_several(tmp_path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(",,target\n1,2,x\n4,5,y\n")
+    assert open_data(str(path), target="target").X.shape == (2, 2)

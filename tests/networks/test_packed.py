@@ -67,7 +67,10 @@ def test_a_packed_game_trains(regularizers, chunks: int, shape) -> None:
     state.n_chunks = chunks
     state, history = play(config, state=state, shape=shape)
     assert state.images_seen == 64
-    assert history[-1]["health"].split(";")[-1].strip() in ("good", f"short of memory: batches cut into {chunks}")
+    assert history[-1]["health"].split(";")[-1].strip() in (
+        "good",
+        f"short of memory: batches cut into {chunks}",
+    )
 
 
 def test_a_collapsed_g_is_told_apart_in_packs_alone() -> None:

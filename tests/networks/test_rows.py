@@ -85,7 +85,7 @@ def test_an_own_network_that_does_not_know_blocks_makes_scalars_only() -> None:
 
     config = GANConfig(network=own)
     build_networks(config, shape=(3,), n_classes=2, seed=0, blocks=(1, 1, 1))
-    with pytest.raises(ConfigError, match="needs a network that takes `blocks`.*RowHead"):
+    with pytest.raises(ConfigError, match=r"needs a network that takes `blocks`.*RowHead"):
         build_networks(config, shape=(3,), n_classes=2, seed=0, blocks=(1, 2))
 
 

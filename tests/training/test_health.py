@@ -501,7 +501,10 @@ def test_a_sound_training_raises_no_alarm(kind: str, digits) -> None:
         state = fresh(config, seed=seed, n_classes=3)
         _, history = play(config, seed=seed, state=state, data=(x, c))
         told = {line["health"] for line in history}
-        assert told <= {"good", "D is right on every sample: lower lr_D, or add a regularizer such as 'r1'"}, (
+        assert told <= {
+            "good",
+            "D is right on every sample: lower lr_D, or add a regularizer such as 'r1'",
+        }, (
             kind,
             seed,
         )
