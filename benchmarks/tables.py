@@ -89,19 +89,19 @@ def ctgan_speed(X: pd.DataFrame, y: pd.Series) -> dict[str, float]:
     from ctgan.synthesizers import ctgan as module
 
     ready: list[float] = []
-    original = module.Generator
+    original = module.Generator.__init__
 
-    def generator(*args: Any) -> Any:
+    def noted(self: Any, *args: Any) -> None:
         ready.append(time.perf_counter())
-        return original(*args)
+        original(self, *args)
 
-    module.Generator = generator
+    module.Generator.__init__ = noted
     epochs = 2
     start = time.perf_counter()
     try:
         model = with_ctgan(X, y, epochs=epochs, seed=0)
     finally:
-        module.Generator = original
+        module.Generator.__init__ = original
     end = time.perf_counter()
     model.sample(len(X))
     return {

@@ -35,13 +35,8 @@ class GANConfig:
     network: Any = "auto"  # a name in NETWORKS, a function like its entries, or "auto" by kind of data
     conditioning: Any = "projection"  # a name in CONDITIONING, or an object like its entries
     loss: Any = "hinge"  # a name in LOSSES, or an object with the same two methods
-    regularizers: tuple[Any, ...] = (
-        "spectral-norm",
-        "lecam",
-    )  # names in REGULARIZERS, or objects like its entries
-    matching: Any = (
-        None  # names in MATCHING, or objects like its entries, which G minimises too; None: by kind
-    )
+    regularizers: tuple[Any, ...] = ("spectral-norm", "lecam")  # names in REGULARIZERS, or such objects
+    matching: tuple[Any, ...] = ()  # names in MATCHING, or such objects, which G minimises too
     mutations: tuple[str, ...] = ()  # names in MUTATIONS: G evolves by these instead of one loss (E-GAN)
     diversity_weight: float = 0.01  # what diversity counts beside quality in the fitness of a mutation
     diffaugment: tuple[str, ...] = ("translation",)  # names in POLICIES; images only
@@ -53,8 +48,8 @@ class GANConfig:
     train_images: Any = None  # the budget: real images shown to D, repeats counted; None: that of the preset
     max_minutes: float | None = None  # stop earlier, after so many minutes of this call
     target_distance: float | None = None  # stop earlier, when the mean kernel distance is at most this
-    lr_G: float = 2e-4  # Adam step of the generator
-    lr_D: float = 8e-4  # Adam step of the discriminator (two rates: Heusel et al., 1706.08500)
+    lr_G: Any = None  # Adam step of the generator; None: by kind
+    lr_D: Any = None  # Adam step of the discriminator (two rates: Heusel et al., 1706.08500); None: by kind
     lr_decay_from: float = 1.0  # share of the budget from which both steps fall linearly to 0; 1: never
     betas: tuple[float, float] = (0.0, 0.9)  # Adam moments of both
     clip_norm: float | None = None  # largest norm of a player's gradient; None: as it is
@@ -81,9 +76,8 @@ class GANConfig:
         for name in ("train_images", "log_every_images", "width"):
             if getattr(self, name) is not None:
                 number(name, getattr(self, name), low=1, integer=True)
-        for name in ("lr_G", "lr_D", "ema_rampup"):
-            number(name, getattr(self, name), low=0, open_low=True)
-        for name in ("max_minutes", "clip_norm", "ema_halflife_images"):
+        number("ema_rampup", self.ema_rampup, low=0, open_low=True)
+        for name in ("lr_G", "lr_D", "max_minutes", "clip_norm", "ema_halflife_images"):
             if getattr(self, name) is not None:
                 number(name, getattr(self, name), low=0, open_low=True)
         if self.batch_size is not None:
@@ -107,8 +101,6 @@ class GANConfig:
         known_name("missing", self.missing, ["keep", "fill"])
         for name in ("regularizers", "mutations", "matching", "diffaugment"):
             value = getattr(self, name)
-            if name == "matching" and value is None:
-                continue
             if not isinstance(value, tuple):
                 mend = f"Write ({value!r},)." if isinstance(value, str) else "Write () for none."
                 raise ConfigError(f"{name} must be a tuple of names; got {value!r}. {mend}")
@@ -118,6 +110,11 @@ class GANConfig:
             raise ConfigError(
                 "ada_target adapts the chance of diffaugment, which is empty. Name augmentations there, "
                 "or leave ada_target at None."
+            )
+        if self.mutations and self.matching:
+            raise ConfigError(
+                f"matching is no part of the fitness by which mutations are chosen; got {self.matching!r} "
+                f"beside {self.mutations!r}. Leave one of them at ()."
             )
         if self.mutations and isinstance(self.loss, str) and self.loss not in LOG_ODDS:
             raise ConfigError(
@@ -162,8 +159,8 @@ class GANConfig:
         return cls(**lists)
 
 
-_IMAGES = GANConfig(batch_size=64, log_every_images=10_000, ema_halflife_images=5_000, matching=())
-_ROWS = GANConfig(batch_size=500, log_every_images=100_000, ema_halflife_images=20_000, matching=())
+_IMAGES = GANConfig(batch_size=64, log_every_images=10_000, ema_halflife_images=5_000, lr_G=2e-4, lr_D=8e-4)
+_ROWS = GANConfig(batch_size=500, log_every_images=100_000, ema_halflife_images=20_000, lr_G=5e-4, lr_D=1e-3)
 
 PRESETS: dict[str, dict[str, GANConfig]] = {
     "quick": {
@@ -181,7 +178,7 @@ PRESETS: dict[str, dict[str, GANConfig]] = {
 }
 """What each preset means, for images and for tables."""
 
-BY_KIND = ("batch_size", "train_images", "log_every_images", "ema_halflife_images", "matching", "width")
+BY_KIND = ("batch_size", "train_images", "log_every_images", "ema_halflife_images", "width", "lr_G", "lr_D")
 
 
 def resolve_config(

@@ -17,7 +17,7 @@ from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError, TrainingDivergedError
 from ganaug.evaluation.leak import Leak
 from ganaug.training.batches import BalancedBatches
-from ganaug.training.drawing import Drawing
+from ganaug.training.drawing import PIECES, Drawing
 from ganaug.training.game import resolve_game
 from ganaug.training.leaks import find_leaks
 from ganaug.training.run import RunFolder, data_digest
@@ -169,7 +169,9 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
             counts=counts,
             blocks=schema.blocks or (),
         )
-        self._set_fitted(config, schema, Drawing(state.G_ema, config.z_dim, state.snapshots), seed)
+        self._set_fitted(
+            config, schema, Drawing(state.G_ema, config.z_dim, state.snapshots, PIECES[schema.kind]), seed
+        )
         self.history_: list[dict[str, Any]] = []
         run, sound = None, None
         if out is not None:
@@ -180,10 +182,10 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
                 self.seed_ = run.about["seed"]
             else:
                 run.begin(state)
-        self._drawing = Drawing(state.G_ema, config.z_dim, state.snapshots)
+        self._drawing = Drawing(state.G_ema, config.z_dim, state.snapshots, PIECES[schema.kind])
 
         def log(state: GANState, line: dict[str, Any]) -> None:
-            self._drawing = Drawing(state.G_ema, config.z_dim, state.snapshots)
+            self._drawing = Drawing(state.G_ema, config.z_dim, state.snapshots, PIECES[schema.kind])
             if run is not None:
                 run.write(state, self.history_, self.sample_grid if schema.kind == "image" else None)
             if on_log is not None:

@@ -15,7 +15,7 @@ from ganaug.networks import mlp
 from ganaug.networks.conditioning import Auxiliary
 from ganaug.training.game import resolve_game
 
-LEFT = ("train_images", "log_every_images", "ema_halflife_images", "matching", "width")
+LEFT = ("train_images", "log_every_images", "ema_halflife_images", "width", "lr_G", "lr_D")
 
 
 def test_a_config_cannot_change_and_takes_keywords_only() -> None:
@@ -74,7 +74,6 @@ def test_every_field_survives_json() -> None:
         loss="logistic",
         regularizers=("r1", "r2"),
         matching=("moments", "correlations"),
-        mutations=("heuristic",),
         diversity_weight=0.5,
         ada_target=0.6,
         ada_ramp_images=7,
@@ -220,7 +219,7 @@ def test_images_are_trained_by_these_numbers(preset: str, train_images: int) -> 
     assert (config.train_images, config.batch_size, config.log_every_images) == (train_images, 64, 10_000)
     assert config.ema_halflife_images == (20_000 if preset == "best" else 5_000)
     assert config.width == (64 if preset == "best" else None)
-    assert config.matching == ()
+    assert (config.lr_G, config.lr_D) == (2e-4, 8e-4)
 
 
 @pytest.mark.parametrize("kind", ["image", "table"])
@@ -233,9 +232,9 @@ def test_what_a_config_leaves_none_comes_from_the_preset_of_the_kind(preset: str
     assert [name for name in ("batch_size", *LEFT) if getattr(base, name) is None] in ([], ["width"])
 
 
-def test_an_empty_matching_is_a_choice() -> None:
-    for kind in ("image", "table"):
-        assert resolve_config("default", GANConfig(matching=()), None, kind=kind).matching == ()
+def test_evolution_and_matching_do_not_go_together() -> None:
+    with pytest.raises(ConfigError, match="matching is no part of the fitness"):
+        GANConfig(mutations=("heuristic",), loss="logistic", matching=("moments",))
 
 
 def test_a_config_wins_over_the_preset_and_a_budget_over_both() -> None:

@@ -110,9 +110,9 @@ class TableCodec:
 
         Of a one-hot the largest number counts; scalars are cut to [-1, 1].
         """
-        rows = x.detach().cpu().double()
+        rows = x.detach().cpu()
         blocks = [
-            block.clamp(-1, 1).flatten().numpy() if block.shape[1] == 1 else block.argmax(1).numpy()
+            block.double().clamp(-1, 1).flatten().numpy() if block.shape[1] == 1 else block.argmax(1).numpy()
             for block in rows.split(list(self.blocks), dim=1)
         ]
         numbers = []

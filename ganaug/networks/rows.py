@@ -32,29 +32,30 @@ class RowHead(nn.Module):
     scalar: Tensor
     block: Tensor
     member: Tensor
-    place: Tensor
 
     def __init__(self, blocks: Sequence[int], *, temperature: float = 0.5):
         super().__init__()
-        self.temperature = temperature
-        widths = torch.tensor(list(blocks))
+        self.temperature, self.widths = temperature, list(blocks)
+        widths = torch.tensor(self.widths)
         block = torch.arange(len(widths)).repeat_interleave(widths)  # (n_numbers,) whose block each is
-        starts = (widths.cumsum(0) - widths)[:, None]
-        inside = torch.arange(int(widths.max())).clamp(max=widths[:, None] - 1)
         self.mixed = bool((widths > 1).any())
         self.register_buffer("scalar", (widths == 1)[block], persistent=False)
         self.register_buffer("block", block, persistent=False)
         self.register_buffer("member", torch.nn.functional.one_hot(block).float(), persistent=False)
-        self.register_buffer("place", starts + inside, persistent=False)  # (n_blocks, longest)
 
     def forward(self, numbers: Tensor) -> Tensor:
         if not self.mixed:
             return numbers.tanh()
         numbers = numbers.float()
-        noisy = numbers - torch.empty_like(numbers).exponential_().log()
-        largest = noisy.detach()[:, self.place].amax(2)[:, self.block]
+        noisy = numbers - (-torch.rand_like(numbers).log()).log()
+        with torch.no_grad():
+            parts = [part.amax(1, keepdim=True) for part in noisy.split(self.widths, dim=1)]
+            largest = torch.cat(parts, dim=1).index_select(1, self.block)
+            hard = (noisy == largest).float()
+        if not torch.is_grad_enabled():
+            hard[:, self.scalar] = numbers[:, self.scalar].tanh()
+            return hard
         with torch.autocast(numbers.device.type, enabled=False):
             e = ((noisy - largest) / self.temperature).exp()
             chances = e / (e @ self.member @ self.member.T)
-        hard = (noisy.detach() == largest).float()
         return torch.where(self.scalar, numbers.tanh(), chances + (hard - chances).detach())

@@ -47,7 +47,7 @@ def resolve_game(config: GANConfig, *, images: bool = True) -> Game:
         policy=tuple(config.diffaugment) if images else (),
         mutations=tuple(known_name("mutations", name, MUTATIONS) for name in config.mutations),
         diversity_weight=config.diversity_weight,
-        matching=tuple(resolve_matching(m) for m in config.matching or ()),
+        matching=tuple(resolve_matching(m) for m in config.matching),
         clip_norm=config.clip_norm,
     )
 

@@ -12,7 +12,7 @@ from ganaug.config import GANConfig
 from ganaug.data.schema import Schema
 from ganaug.errors import CheckpointError, ConfigError
 from ganaug.training.checkpoint import load_tensors, save_tensors
-from ganaug.training.drawing import Drawing
+from ganaug.training.drawing import PIECES, Drawing
 from ganaug.training.run import CHECKPOINTS
 from ganaug.training.snapshots import Snapshots
 from ganaug.training.state import build_networks, load_weights, set_progress
@@ -88,5 +88,5 @@ def load_generator(path: Path, *, network: Any = None, conditioning: Any = None)
     if history:
         set_progress(G, history[-1]["images_seen"])
     G = G.eval().requires_grad_(False)
-    drawing = Drawing(G, config.z_dim, Snapshots.from_tensors(groups["snapshots"]))
+    drawing = Drawing(G, config.z_dim, Snapshots.from_tensors(groups["snapshots"]), PIECES[schema.kind])
     return SavedGenerator(drawing, config, schema, seed, history)

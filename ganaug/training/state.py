@@ -53,6 +53,7 @@ class GANState:
 
     def __post_init__(self) -> None:
         self.learning = [p for p in self.D.parameters() if p.requires_grad]
+        self.growing = [part for player in (self.G, self.D, self.G_ema) for part in _growing(player)]
 
     @property
     def pack(self) -> int:
@@ -100,8 +101,8 @@ class GANState:
 
     def at(self, images_seen: int) -> None:
         """Tell the parts that change with progress (fading resolution, growing condition) where it is."""
-        for network in (self.G, self.D, self.G_ema):
-            set_progress(network, images_seen)
+        for part in self.growing:
+            part.at(images_seen)
 
     def load_tensors(self, flat: dict[str, Tensor], *, origin: Path) -> None:
         """Restore what `tensors` returned; names or shapes that differ raise CheckpointError."""
@@ -149,10 +150,12 @@ RUNNING = ("logit_means", "sign_mean", "augment_p", "best_spread")
 
 def set_progress(network: nn.Module, images_seen: int) -> None:
     """Call `at(images_seen)` of each part of a network that has it."""
-    for part in network.modules():
-        at = getattr(part, "at", None)
-        if callable(at):
-            at(images_seen)
+    for part in _growing(network):
+        part.at(images_seen)
+
+
+def _growing(network: nn.Module) -> list[Any]:
+    return [part for part in network.modules() if callable(getattr(part, "at", None))]
 
 
 def load_weights(module: nn.Module, weights: dict[str, Tensor], *, origin: Path) -> None:

@@ -19,8 +19,8 @@ Line = dict[str, Any]
 def small(**changes: Any) -> GANConfig:
     """Return a config whose training takes a fraction of a second."""
     values = {"network": "mlp", "width": 4, "z_dim": 8, "train_images": 64, "batch_size": 16}
-    settled = {"log_every_images": 32, "ema_halflife_images": 5000, "precision": "float32"}
-    return GANConfig(**{**values, **settled, **changes})
+    settled = {"log_every_images": 32, "ema_halflife_images": 5000, "lr_G": 2e-4, "lr_D": 8e-4}
+    return GANConfig(**{**values, **settled, "precision": "float32", **changes})
 
 
 def two_classes(shape: tuple[int, ...] = (1, 8, 8)) -> tuple[Tensor, Tensor]:
