@@ -74,7 +74,7 @@ def throughput_blocks(result: dict[str, Any]) -> dict[str, str]:
     )
     found = {
         f"throughput-{part}": f"{table(result[part]['rows'])}\n\n{where}"
-        for part in ("peer", "scaling", "generation")
+        for part in ("peer", "sizes", "scaling", "generation")
     }
     peak = f"{table(result['peak']['rows'])}\n\n{where} Where the time goes (bfloat16):\n\n"
     return found | {"throughput-peak": peak + table(result["peak"]["profile"], decimals=1)}

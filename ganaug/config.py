@@ -160,20 +160,20 @@ class GANConfig:
 
 
 _IMAGES = GANConfig(batch_size=64, log_every_images=10_000, ema_halflife_images=5_000, lr_G=2e-4, lr_D=8e-4)
-_ROWS = GANConfig(batch_size=500, log_every_images=100_000, ema_halflife_images=20_000, lr_G=5e-4, lr_D=1e-3)
+_ROWS = GANConfig(batch_size=500, log_every_images=50_000, ema_halflife_images=20_000, lr_G=1e-3, lr_D=1e-3)
 
 PRESETS: dict[str, dict[str, GANConfig]] = {
     "quick": {
         "image": replace(_IMAGES, train_images=30_000),
-        "table": replace(_ROWS, train_images=200_000),
+        "table": replace(_ROWS, train_images=100_000),
     },
     "default": {
         "image": replace(_IMAGES, train_images=150_000),
-        "table": replace(_ROWS, train_images=1_000_000),
+        "table": replace(_ROWS, train_images=300_000),
     },
     "best": {
         "image": replace(_IMAGES, train_images=1_000_000, width=64, ema_halflife_images=20_000),
-        "table": replace(_ROWS, train_images=5_000_000, width=256),
+        "table": replace(_ROWS, train_images=2_000_000, width=256),
     },
 }
 """What each preset means, for images and for tables."""

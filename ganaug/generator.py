@@ -38,8 +38,8 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
     Parameters
     ----------
     preset : {"quick", "default", "best"}, default="default"
-        How long to train: 30,000, 150,000 or 1,000,000 images shown to the discriminator, or 200,000,
-        1,000,000 or 5,000,000 rows of a table.
+        How long to train: 30,000, 150,000 or 1,000,000 images shown to the discriminator, or 100,000,
+        300,000 or 2,000,000 rows of a table.
     config : GANConfig or None, default=None
         All settings at once; wins over `preset`, which gives what it leaves None.
     train_images : int or None, default=None
