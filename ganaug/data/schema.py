@@ -1,6 +1,6 @@
 """What the caller's X and y look like, and the way from there to tensors and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganaug._checks import did_you_mean, known_name, listed, number
 from ganaug.data.images import ImageCodec
-from ganaug.data.storage import Storage, read
+from ganaug.data.storage import Storage, plain, read
 from ganaug.data.tables import MISSING, TableCodec
 from ganaug.errors import ConfigError, DataError
 
@@ -26,7 +26,7 @@ class Schema:
     names: tuple[str, ...]  # class names, by which classes may be asked for too
     x_container: str  # "numpy", "torch" or "pandas"
     y_container: str
-    y_name: str | None = None  # name of the Series, where y was one
+    y_name: Hashable = None  # name of the Series, where y was one
     y_storage: Storage | None = None  # how labels were written, where that is one of pandas' own ways
 
     @property
@@ -52,7 +52,7 @@ class Schema:
                 f"y must hold a label per sample; got the text {y!r}. Where that is a column of X, pass "
                 f"X.drop(columns={y!r}) and X[{y!r}]."
             )
-        X_array, y_array = as_array(X), np.asarray(as_array(y))
+        X_array, y_array = as_array(X), label_array(y)
         if X_array.ndim not in (2, 3, 4):
             raise DataError(
                 "X must be a table (n, n_features) or images (n, height, width[, channels]); got "
@@ -98,7 +98,7 @@ class Schema:
 
     def encode_y(self, y: Any) -> Tensor:
         """Return class indices (n,); a label that fit did not see raises DataError."""
-        y_array = np.asarray(as_array(y))
+        y_array = label_array(y)
         c = np.searchsorted(self.labels, y_array).clip(max=len(self.labels) - 1)
         unknown = np.unique(y_array[self.labels[c] != y_array])
         if len(unknown):
@@ -177,7 +177,7 @@ class Schema:
 
 def kind_of(X: Any) -> str:
     """Return "table" for rows (n, n_features), else "image"."""
-    return "table" if np.ndim(X) == 2 else "image"
+    return "table" if as_array(X).ndim == 2 else "image"
 
 
 def take(X: Any, rows: np.ndarray[Any, Any]) -> Any:
@@ -219,30 +219,49 @@ def _container(values: Any) -> str:
     return "pandas" if hasattr(values, "iloc") else "numpy"
 
 
-def _labels(y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise DataError(
-            f"y must have a label per sample; {int((~np.isfinite(y)).sum())} labels are missing. "
-            "Drop those samples."
-        )
+def label_array(y: Any) -> np.ndarray[Any, Any]:
+    """Return labels as an array, in which objects of numpy's types are Python's."""
+    array = np.asarray(as_array(y))
+    return np.asarray(np.frompyfunc(plain, 1, 1)(array)) if array.dtype == object else array
+
+
+def checked_labels(y: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return the labels of an array (n,), sorted, and their counts; bad labels raise DataError."""
+    numbers = y
     if y.dtype.kind not in "biufOU":
         raise DataError(f"labels must be numbers, booleans or text; got dtype {y.dtype}.")
-    if y.dtype.kind == "O":
+    if y.dtype == object:
         import pandas as pd
 
-        missing = int(pd.isna(y).sum())
-        if missing:
-            raise DataError(
-                f"y must have a label per sample; {missing} labels are missing. Drop those samples."
-            )
-        if len({type(v) for v in y}) > 1:
-            kinds = sorted({type(v).__name__ for v in y})
+        _require_labels(int(pd.isna(y).sum()))
+        kinds = sorted({type(v).__name__ for v in y})
+        if len(kinds) > 1:
             raise DataError(f"labels must be of one type; got {listed(kinds)}.")
-    if y.dtype.kind == "f" and np.any(y % 1):
-        raise DataError("y must hold class labels; got fractional numbers. ganaug classifies only.")
+        if not set(kinds) <= {"str", "bool", "int", "float"}:
+            raise DataError(f"labels must be numbers, booleans or text; got {listed(kinds)}.")
+        numbers = y.astype(np.float64) if kinds == ["float"] else y
+    if numbers.dtype.kind == "f":
+        _require_labels(int((~np.isfinite(numbers)).sum()))
+        if np.any(numbers % 1):
+            raise DataError(
+                "y must hold class labels; got fractional numbers, as of a continuous target. ganaug "
+                "classifies only."
+            )
     labels, counts = np.unique(y, return_counts=True)
     if len(labels) < 2:
         raise DataError(f"y must have at least two classes; got {len(labels)}: {listed(labels)}.")
+    return labels, counts
+
+
+def _require_labels(missing: int) -> None:
+    if missing:
+        raise DataError(
+            f"y must have a label per sample; {missing} labels are missing. Drop those samples."
+        )
+
+
+def _labels(y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    labels, counts = checked_labels(y)
     if counts.min() < 2:
         raise DataError(
             f"each class must have at least 2 samples; {listed(labels[counts < 2])} has 1. "

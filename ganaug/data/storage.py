@@ -127,6 +127,11 @@ class Read:
     categories: tuple[Any, ...] = ()
 
 
+def plain(value: Any) -> Any:
+    """Return a scalar of numpy as Python's, anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def read(name: Hashable, column: Any) -> Read:
     """Return the cells of an array or Series (n,); cells that nothing can be learned from raise DataError."""
     if not isinstance(column.dtype, np.dtype):
@@ -192,7 +197,7 @@ def _extension(name: Hashable, column: Any) -> Read:
 
 def _categorical(name: Hashable, column: Any, missing: Array) -> Read:
     index = column.cat.categories
-    categories = tuple(index.tolist())
+    categories = tuple(map(plain, index))
     if not {type(v) for v in categories} <= {str, bool, int, float}:
         raise _unsupported(name, f"categories such as {categories[0]!r}")
     storage = Storage(
@@ -249,7 +254,7 @@ def _text(cells: Any, missing: Array, storage: Storage) -> Read:
     import pandas as pd
 
     places, found = pd.factorize(cells, sort=True)
-    categories = tuple(found.tolist())
+    categories = tuple(map(plain, found))
     values = np.asarray(places, dtype=np.int64)
     return Read(kind="category", values=values, missing=missing, storage=storage, categories=categories)
 

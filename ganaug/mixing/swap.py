@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from ganaug._checks import number
 from ganaug._random import Seed, as_seed, numpy_stream
@@ -120,7 +121,7 @@ class SyntheticSwap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
 def swap_rows(X: Any, y: Any, swapped: np.ndarray[Any, Any], gan: ConditionalGAN) -> Any:
     """Return a copy of X in which the marked rows are synthetic ones of the same class."""
-    X_mixed = X.clone() if hasattr(X, "clone") else X.copy() if hasattr(X, "copy") else np.array(X)
+    X_mixed = X.clone() if isinstance(X, Tensor) else X.copy() if hasattr(X, "copy") else np.array(X)
     y_array = np.asarray(y)
     labels, counts = np.unique(y_array[swapped], return_counts=True)
     if not len(labels):

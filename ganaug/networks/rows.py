@@ -47,7 +47,7 @@ class RowHead(nn.Module):
         if not self.mixed:
             return numbers.tanh()
         numbers = numbers.float()
-        noisy = numbers - (-torch.rand_like(numbers).log()).log()
+        noisy = numbers - torch.rand_like(numbers).log_().neg_().log_()
         with torch.no_grad():
             parts = [part.amax(1, keepdim=True) for part in noisy.split(self.widths, dim=1)]
             largest = torch.cat(parts, dim=1).index_select(1, self.block)
