@@ -33,7 +33,10 @@ class GANConfig:
     network: Any = "auto"  # a name in NETWORKS, a function like its entries, or "auto" by kind of data
     conditioning: Any = "projection"  # a name in CONDITIONING, or an object like its entries
     loss: Any = "hinge"  # a name in LOSSES, or an object with the same two methods
-    regularizers: tuple[Any, ...] = ("spectral-norm", "lecam")  # names in REGULARIZERS, or objects like its entries
+    regularizers: tuple[Any, ...] = (
+        "spectral-norm",
+        "lecam",
+    )  # names in REGULARIZERS, or objects like its entries
     mutations: tuple[str, ...] = ()  # names in MUTATIONS: G evolves by these instead of one loss (E-GAN)
     diversity_weight: float = 0.01  # what diversity counts beside quality in the fitness of a mutation
     diffaugment: tuple[str, ...] = ("translation",)  # names in POLICIES; images only

@@ -22,9 +22,11 @@ VANISHED = 1e-4
 """A gradient below this share of its median has vanished: one player has won, or died."""
 FLAT, MAX_FLAT = 0.01, 5
 """A class whose spread stays below this share of the real one for so many intervals never began to live."""
-SATURATION, MAX_WON = 0.99, 2
-"""D is right on this share of real and of fake samples; if G's samples have no spread, or are farther from
-the data than ever, D has won, and after so many intervals in a row the state goes back."""
+SATURATION, MAX_WON = 0.99, 4
+"""D is right on this share of real and of fake samples; if G's samples have no spread or are where they began,
+D has won, and after so many intervals in a row the state goes back."""
+BEGAN = 0.75
+"""Samples are where they began at more than this share of their largest distance from the data so far."""
 ALIVE = 0.3
 """A class whose spread once came above this share of the spread of its real samples was alive;"""
 COLLAPSE = 0.25
@@ -98,8 +100,8 @@ class Health:
             remarks.append(f"skipped {skipped} steps without a finite gradient")
         saturated = min(line.get("right/real", 0), line.get("right/fake", 0)) > SATURATION
         sound = [before["distance"] for before in history if before.get("sound")]
-        farther = bool(sound) and line["distance"] > max(sound)
-        won = saturated and (state.n_flat > 0 or farther)
+        stays = bool(sound) and line["distance"] > BEGAN * max(sound)
+        won = saturated and (state.n_flat > 0 or stays)
         state.n_won = state.n_won + 1 if won else 0
         if state.n_won >= MAX_WON:
             return True, f"D has won: right on every sample in {MAX_WON} intervals, and G does not learn"
