@@ -99,7 +99,15 @@ def test_the_log_is_called_at_each_interval_and_at_the_end(
     assert [line for _, line in calls] == history
     assert [line["images_seen"] for line in history] == expected
     named = {"images_seen", "loss/D", "loss/G", "logits/real", "logits/fake", "right/real", "right/fake"}
-    assert set(history[0]) == named | {"gradient/D", "gradient/G", "distance", "spread", "health", "sound"}
+    assert set(history[0]) == named | {
+        "gradient/D",
+        "gradient/G",
+        "distance",
+        "spread",
+        "health",
+        "sick",
+        "sound",
+    }
     assert {line["health"] for line in history} == {"good"}
 
 
