@@ -137,7 +137,8 @@ class GradientPenalty(_Penalty):
 
     def penalty(self, duel: Duel) -> Tensor:
         """Return weight * (slope - 1)^2 at one random point of the line between each pair (n,)."""
-        share = duel.uniform(len(duel.c), *[1] * (duel.real.ndim - 1))
+        share = duel.uniform(len(duel.c) // duel.pack, *[1] * (duel.real.ndim - 1))
+        share = share.repeat_interleave(duel.pack, 0)  # a pack is on the line between two packs
         return self.weight * (duel.gradient_norm(torch.lerp(duel.real, duel.fake, share)) - 1) ** 2
 
 

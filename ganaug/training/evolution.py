@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from ganaug._random import seeded
 from ganaug.adversarial.losses import LOSSES
 from ganaug.adversarial.mutations import MUTATIONS, fitness
 from ganaug.training.game import Game
@@ -34,11 +35,13 @@ def evolution_step(
     try:
         values, gradients = _mutations(state, x_fake, c, z, game=game, augment=augment)
         children = []
+        judge = int(torch.randint(2**31, ()))  # for modules that draw noise of their own
         for gradient in gradients:
             for weight, slope in zip(_learning(state), gradient, strict=True):
                 weight.grad = slope
             norm = descend(state.opt_G, game.clip_norm)
-            worth = _worth(state, x, c, z_judge, game=game, augment=augment)
+            with seeded(judge, x.device):
+                worth = _worth(state, x, c, z_judge, game=game, augment=augment)
             children.append((worth, norm, _heredity(state)))
             _inherit(state, parent)
     except BaseException:

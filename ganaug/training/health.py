@@ -22,9 +22,11 @@ VANISHED = 1e-4
 """A gradient below this share of its median has vanished: one player has won, or died."""
 FLAT, MAX_FLAT = 0.01, 5
 """A class whose spread stays below this share of the real one for so many intervals never began to live."""
-SATURATION, MAX_WON = 0.99, 2
-"""D is right on this share of real and of fake samples; if G's samples have no spread, or are farther from
-the data than ever, D has won, and after so many intervals in a row the state goes back."""
+SATURATION, MAX_WON = 0.99, 4
+"""D is right on this share of real and of fake samples; if G's samples have no spread or are where they
+began, D has won, and after so many intervals in a row the state goes back."""
+BEGAN = 0.75
+"""Samples are where they began if they keep this share of the untrained G's distance from the data."""
 ALIVE = 0.3
 """A class whose spread once came above this share of the spread of its real samples was alive;"""
 COLLAPSE = 0.25
@@ -44,9 +46,9 @@ class Health:
         self.lost = False
 
     def remember(self, state: GANState) -> bool:
-        """Return whether the state is not amid trouble; if so and each class has some spread, keep a copy."""
-        trouble = state.n_skipped_in_a_row or state.n_collapsed or state.n_won
-        if not (trouble or state.n_flat):
+        """Keep a copy of the state unless it is amid trouble or a class has no spread; return whether."""
+        trouble = state.n_skipped_in_a_row or state.n_collapsed or state.n_won or state.n_flat
+        if not trouble:
             self._sound, self.images_kept = _copy(state), state.images_seen
         return not trouble
 
@@ -97,9 +99,7 @@ class Health:
         if skipped:
             remarks.append(f"skipped {skipped} steps without a finite gradient")
         saturated = min(line.get("right/real", 0), line.get("right/fake", 0)) > SATURATION
-        sound = [before["distance"] for before in history if before.get("sound")]
-        farther = bool(sound) and line["distance"] > max(sound)
-        won = saturated and (state.n_flat > 0 or farther)
+        won = saturated and (state.n_flat > 0 or line["distance"] > BEGAN * float(state.began))
         state.n_won = state.n_won + 1 if won else 0
         if state.n_won >= MAX_WON:
             return True, f"D has won: right on every sample in {MAX_WON} intervals, and G does not learn"
@@ -114,9 +114,9 @@ class Health:
 
         The images seen go on counting, so that the same random numbers do not come again.
         """
-        counts = state.images_seen, state.n_rollbacks + 1, state.lr_scale / 2, state.n_chunks
+        counts = state.images_seen, state.n_rollbacks + 1, state.lr_scale / 2, state.n_chunks, state.began
         state.load_tensors(self._sound, origin=Path("memory"))
-        state.images_seen, state.n_rollbacks, state.lr_scale, state.n_chunks = counts
+        state.images_seen, state.n_rollbacks, state.lr_scale, state.n_chunks, state.began = counts
         state.sums, state.n_flat, state.n_won = {}, 0, 0
         self.lost = state.n_rollbacks > MAX_ROLLBACKS
         if self.lost:

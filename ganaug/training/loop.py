@@ -55,10 +55,12 @@ def train(
         interval=min(config.log_every_images, config.train_images),
         seed=seed,
     )
-    health = Health(state, sound)
     device = state.logit_means.device
+    if not state.images_seen:
+        state.began = quality.measure(state)[0].nanmean().to(device)
+    health = Health(state, sound)
     over = state.images_seen >= config.train_images
-    if over and history and not any(line["sound"] for line in history):
+    if over and history and history[-1].get("sick") and not any(line["sound"] for line in history):
         raise TrainingDivergedError(
             "this training went wrong to its end, and has nothing to go on from. Start it anew, with lower "
             "lr_G and lr_D in GANConfig or another regularizer."
@@ -122,7 +124,7 @@ def train(
                 "spread": float(spread.nan_to_num(nan=0.0).min()),
             }
             sick, line["health"] = health.diagnose(state, line, spread, history)
-            line["sound"] = False
+            line["sick"], line["sound"] = sick, False
             if sick:
                 line["health"] += health.go_back(state)
             else:

@@ -37,11 +37,11 @@ class RunFolder:
         self.checkpoint(state, [])
 
     def checkpoint(self, state: GANState, history: list[dict[str, Any]]) -> None:
-        """Write a checkpoint, then remove all but the last ones and the best."""
+        """Write a checkpoint, then remove all but the last ones, the best and the one to go back to."""
         about = {**self.about, "images_seen": state.images_seen, "history": history}
         save_tensors(self._name(state.images_seen), state.tensors(), about)
-        sound = [line["images_seen"] for line in history if line["sound"]]
-        kept = {*sorted(self._moments())[-self.keep :], *sound[-1:], best_moment(history)}
+        sound = max((line["images_seen"] for line in history if line["sound"]), default=0)
+        kept = {*sorted(self._moments())[-self.keep :], sound, best_moment(history)}
         for moment in self._moments() - kept:
             self._name(moment).unlink()
 

@@ -46,6 +46,8 @@ class GANState:
     """Running mean of sign(D(x)) on real samples."""
     augment_p: Tensor = field(default_factory=lambda: torch.zeros(()))
     """Chance of each augmentation, where it adapts."""
+    began: Tensor = field(default_factory=lambda: torch.tensor(torch.inf))
+    """Kernel distance of the untrained G's samples."""
     best_spread: Tensor = field(default_factory=lambda: torch.zeros(0))
     """Largest spread of each class so far, over that of its real samples."""
     sums: dict[str, Tensor] = field(default_factory=dict)  # figures of the steps since the last log
@@ -128,7 +130,7 @@ class GANState:
             kind = type(getattr(self, name))
             setattr(self, name, kind(groups["counts"][name].item()))
         device = self.logit_means.device
-        for name in RUNNING:
+        for name in (n for n in RUNNING if n in groups["running"]):
             setattr(self, name, groups["running"][name].to(device))
         self.sums = {name: value.to(device) for name, value in groups.get("sums", {}).items()}
         self.snapshots = Snapshots.from_tensors(groups.get("snapshots", {}))
@@ -145,7 +147,7 @@ COUNTS = (
     "n_flat",
     "n_won",
 )
-RUNNING = ("logit_means", "sign_mean", "augment_p", "best_spread")
+RUNNING = ("logit_means", "sign_mean", "augment_p", "began", "best_spread")
 
 
 def set_progress(network: nn.Module, images_seen: int) -> None:

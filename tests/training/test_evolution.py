@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from ganaug.adversarial.losses import NonSaturating
 from ganaug.adversarial.mutations import MUTATIONS
+from ganaug.networks import mlp
+from ganaug.training import evolution
 from ganaug.training.evolution import evolution_step
 from ganaug.training.game import Game
 from ganaug.training.state import GANState
@@ -186,3 +188,35 @@ def test_clipping_reaches_the_children() -> None:
     assert stats["gradient/G"] > 1e-3
     norm = nn.utils.get_total_norm([p.grad for p in state.G.parameters()])
     assert float(norm) == pytest.approx(1e-4, rel=1e-2)
+
+
+class Restless(nn.Module):
+    """A generator with noise of its own, drawn anew at each call."""
+
+    def __init__(self, G: nn.Module):
+        super().__init__()
+        self.G = G
+
+    def forward(self, z: Tensor, c: Tensor) -> Tensor:
+        x = self.G(z, c)
+        return x + 0.5 * torch.randn_like(x)
+
+
+def restless_pair(**sizes):
+    G, D = mlp(**sizes)
+    return Restless(G), D
+
+
+def test_children_are_judged_on_the_same_noise_also_of_modules_that_draw_their_own(monkeypatch) -> None:
+    state = started(network=restless_pair, lr_G=1e-12)
+    worths = []
+
+    def noted(*args, **options) -> Tensor:
+        worths.append(evolution._worth_itself(*args, **options))
+        return worths[-1]
+
+    monkeypatch.setattr(evolution, "_worth_itself", evolution._worth, raising=False)
+    monkeypatch.setattr(evolution, "_worth", noted)
+    evolve(state)
+    assert len(worths) == 3
+    torch.testing.assert_close(torch.stack(worths), worths[0].expand(3), rtol=1e-5, atol=1e-5)
