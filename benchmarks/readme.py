@@ -96,7 +96,7 @@ def tables_blocks(result: dict[str, Any]) -> dict[str, str]:
     """Return the tables of the benchmark on tables, and the summary for the front page."""
     machine = result["machine"]
     where = f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}"
-    speed, taught, gain = result["speed"], result["taught"], result["gain"]
+    speed, gain = result["speed"], result["gain"]
     against = {row["gan against"]: row for row in gain["summary"] if row["metric"] == "balanced accuracy"}
     nothing, smote = against["nothing"], against["smote"]
     left = f" Not run for lack of time: {', '.join(gain['left'])}." if gain["left"] else ""
@@ -104,8 +104,6 @@ def tables_blocks(result: dict[str, Any]) -> dict[str, str]:
     return {
         "tables-speed": f"{table(speed['rows'])}\n\nadult, {speed['n']:,} rows without missing cells, "
         f"{speed['columns']} columns, batch 500; {where}, 2 threads; medians of turns.",
-        "tables-taught": f"{table(taught['rows'])}\n\nadult, 80 % to train on and 20 % to test on, "
-        f"{taught['seeds']} seeds, one thread; CTGAN {taught['epochs']} epochs.",
         "tables-gain": f"{table(gain['summary'])}\n\n{counted}; 95 % intervals with Nadeau and Bengio's "
         f"correction, each for itself.{left} {where}, one thread per seed. Balanced accuracy in percent, "
         f"by table, training rows and classifier:\n\n{table(gain_rows(gain['cells']))}",

@@ -43,8 +43,8 @@ def _write_table(
     import pandas as pd
 
     columns = codec.columns or tuple(f"x{i}" for i in range(len(codec.parts)))
-    target = schema.y_name or "target"
-    while target in columns:
+    target = "target" if schema.y_name in (None, "") else str(schema.y_name)
+    while target in map(str, columns):
         target += "_"
     with open(file, "w", encoding="utf-8", newline="") as opened:
         pd.DataFrame(columns=pd.Index([*columns, target])).to_csv(opened, index=False)

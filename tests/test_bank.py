@@ -97,6 +97,25 @@ def test_a_bank_of_mixed_columns_holds_what_generate_draws(tiny) -> None:
     pd.testing.assert_frame_equal(gan.schema_.codec.from_numbers(bank.samples), made)
 
 
+@pytest.mark.parametrize("large", [[2**60 + 1, 2**60 + 3, 2**60 + 7], 2**62 + np.arange(40), [2**63 - 1, 0]])
+def test_large_integers_beside_numbers_are_written_as_generated(tiny, tmp_path: Path, large: Any) -> None:
+    X = pd.DataFrame({"id": np.resize(large, 40), "x": RNG.normal(size=40).round(2)})
+    gan = ConditionalGAN(config=tiny, random_state=0).fit(X, ["a", "b"] * 20)
+    SampleBank.from_gan(gan, 50, random_state=1).export(tmp_path / "out")
+    made = gan.generate(50, random_state=1)[0]
+    pd.testing.assert_frame_equal(open_data(tmp_path / "out" / "samples.csv").X, made)
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [(0, "0_"), ("", "target"), (None, "target"), (("a", 1), "('a', 1)")]
+)
+def test_any_name_of_the_labels_is_exported_as_text(tmp_path: Path, name: Any, column: str) -> None:
+    X = pd.DataFrame({"0": [1.0, 2, 3, 4]})
+    schema = Schema.fit(X, pd.Series([0, 0, 1, 1], name=name))
+    SampleBank(X.to_numpy(), np.array([0, 0, 1, 1]), schema).export(tmp_path / "out")
+    assert pd.read_csv(tmp_path / "out" / "samples.csv").columns.tolist() == ["0", column]
+
+
 def test_a_travelling_bank_carries_no_samples(saved: SampleBank) -> None:
     content = pickle.dumps(saved)
     assert len(content) < 5_000 < IMAGES.nbytes

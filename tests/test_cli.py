@@ -142,6 +142,22 @@ def test_a_mixed_table_comes_back_with_its_columns_kinds_and_gaps(tmp_path, miss
     assert (gaps[["income", "town"]] > 0).all() == (missing == "keep")
 
 
+def test_codes_beside_numbers_are_written_as_seen_in_a_table(tmp_path):
+    codes = np.resize([2**60 + 1, 2**60 + 3], 60)
+    frame = pd.DataFrame({"code": codes, "x": np.arange(60) / 4, "target": ["a", "b", "b"] * 20})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert invoke("fit", tmp_path / "t.csv", "--out", tmp_path / "run", *BUDGET).exit_code == 0
+    invoke("generate", tmp_path / "run", "--per-class", 20, "--out", tmp_path / "new")
+    assert set(pd.read_csv(tmp_path / "new" / "samples.csv")["code"]) <= set(codes.tolist())
+
+
+def test_a_table_whose_rows_have_an_index_without_a_name_exits_with_3(command, tmp_path):
+    (tmp_path / "t.csv").write_text("x,target\n" + "r,1,a\ns,2,b\n" * 9)
+    code, out, shown = command("fit", tmp_path / "t.csv", "--out", tmp_path / "run", *BUDGET)
+    assert (code, out) == (3, "")
+    assert one_line_that_names(shown, "rows that have more cells than the header")
+
+
 def test_a_mixed_table_becomes_a_bank(tmp_path):
     data = write_mixed(tmp_path / "t.csv")
     invoke("fit", data, "--target", "kind", "--out", tmp_path / "run", *BUDGET)

@@ -1,7 +1,7 @@
 """The cells of a column as numbers, whatever their dtype, and back."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -48,8 +48,10 @@ class Cells:
     def fit(cls, name: Hashable, column: Any) -> "Cells":
         """Return what the cells of an array or Series (n,) are."""
         found = read(name, column)
-        seen = found.values[~found.missing]
-        about: dict[str, Any] = {"kind": found.kind, "storage": found.storage}
+        seen, storage = found.values[~found.missing], found.storage
+        if found.wall is not None and _whole_days(found.wall[~found.missing]):
+            seen, storage = found.wall[~found.missing], replace(storage, wall_clock=True)
+        about: dict[str, Any] = {"kind": found.kind, "storage": storage}
         if found.kind == "category":
             return cls(**about, categories=_by_frequency(seen, found.categories))
         if found.kind == "float":
@@ -70,6 +72,8 @@ class Cells:
             of_place = np.array([self._place_of.get(v, UNSEEN) for v in distinct])
             return np.where(found.missing, np.nan, of_place[places])
         values, kind = found.values, found.kind
+        if self.storage.wall_clock and found.wall is not None:
+            values = found.wall
         if kind == "category" and all(isinstance(v, bool) for v in found.categories):
             values, kind = np.array(found.categories, dtype=np.int64)[values], "integer"
         if kind != self.kind and not (kind in NUMERIC and self.kind in NUMERIC):
@@ -82,10 +86,19 @@ class Cells:
         elif values.dtype.kind == "f":
             numbers = (values.astype(np.float64) - self.low) / self.step
         else:
-            ticks = values.astype(self.unit).view(np.int64).clip(self.low, self.high)
+            ticks = self._in_own_unit(values).view(np.int64).clip(self.low, self.high)
             above = ticks.view(np.uint64) - np.uint64(self.low % 2**64)  # no two int64 are too far apart
             numbers = above.astype(np.float64) / self.step
         return np.where(found.missing, np.nan, numbers)
+
+    def _in_own_unit(self, values: Array) -> Array:
+        """Return integers, dates or durations in the unit of fit; those outside of it become an end."""
+        if values.dtype == self.unit:
+            return values
+        ends = np.array([self.low, self.high]).view(self.unit)
+        day = f"{values.dtype.kind}8[D]"
+        days, (first, last) = values.astype(day), ends.astype(day)
+        return np.select([days < first, days > last], ends, values.astype(self.unit))
 
     def cells(self, numbers: Floats) -> Any:
         """Return numbers (n,) as cells in the dtype of fit: an array, or pandas' kind of it."""
@@ -143,9 +156,14 @@ def _distinct(found: Read) -> tuple[list[Any], Array]:
 
 def _decimals(values: Array) -> int | None:
     """Return the number of decimals to which all values are rounded; None if there are too many."""
+    wide = values.astype(np.float64)  # rounded in their own dtype, not all floats of 4 bytes stay
     with np.errstate(over="ignore", invalid="ignore"):
-        fitting = (d for d in range(MAX_DECIMALS + 1) if np.array_equal(np.round(values, d), values))
-        return next(fitting, None)
+        rounded = (np.round(wide, d).astype(values.dtype) for d in range(MAX_DECIMALS + 1))
+        return next((d for d, r in enumerate(rounded) if np.array_equal(r, values)), None)
+
+
+def _whole_days(dates: Array) -> bool:
+    return bool((dates == dates.astype("M8[D]")).all())
 
 
 def _coarsest(ticks: Array, unit: str) -> int:

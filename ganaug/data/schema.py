@@ -11,7 +11,7 @@ from torch import Tensor
 from ganaug._checks import did_you_mean, known_name, listed, number
 from ganaug.data.images import ImageCodec
 from ganaug.data.storage import Storage, plain, read
-from ganaug.data.tables import MISSING, TableCodec
+from ganaug.data.tables import MISSING, TableCodec, known_names, odd_names
 from ganaug.errors import ConfigError, DataError
 
 CODECS: dict[str, type[ImageCodec] | type[TableCodec]] = {"image": ImageCodec, "table": TableCodec}
@@ -76,7 +76,7 @@ class Schema:
             names=own_names or tuple(str(v) for v in labels.tolist()),
             x_container=_container(X),
             y_container=_container(y),
-            y_name=str(y.name) if getattr(y, "name", None) is not None else None,
+            y_name=_series_name(y) if _container(y) == "pandas" else None,
             y_storage=read("y", y).storage if extension else None,
         )
 
@@ -170,7 +170,7 @@ class Schema:
             names=tuple(values["names"]),
             x_container=values["x_container"],
             y_container=values["y_container"],
-            y_name=values["y_name"],
+            y_name=known_names([values["y_name"]])[0],
             y_storage=None if values["y_storage"] is None else Storage.from_dict(values["y_storage"]),
         )
 
@@ -219,6 +219,11 @@ def _container(values: Any) -> str:
     return "pandas" if hasattr(values, "iloc") else "numpy"
 
 
+def _series_name(y: Any) -> Hashable:
+    (name,) = known_names([getattr(y, "name", None)])
+    return str(name) if odd_names([name]) else name
+
+
 def label_array(y: Any) -> np.ndarray[Any, Any]:
     """Return labels as an array, in which objects of numpy's types are Python's."""
     array = np.asarray(as_array(y))
@@ -249,15 +254,14 @@ def checked_labels(y: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.nd
             )
     labels, counts = np.unique(y, return_counts=True)
     if len(labels) < 2:
-        raise DataError(f"y must have at least two classes; got {len(labels)}: {listed(labels)}.")
+        got = f"1 class: {listed(labels)}" if len(labels) else "no labels"
+        raise DataError(f"y must have at least two classes; got {got}.")
     return labels, counts
 
 
 def _require_labels(missing: int) -> None:
     if missing:
-        raise DataError(
-            f"y must have a label per sample; {missing} labels are missing. Drop those samples."
-        )
+        raise DataError(f"y must have a label per sample; {missing} labels are missing. Drop those samples.")
 
 
 def _labels(y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -233,7 +233,14 @@ def _csv(path: Path, target: str) -> Source:
 
     try:
         header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
-        frame = pd.read_csv(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(path, index_col=False, low_memory=False)
+    except pd.errors.ParserWarning as error:
+        raise DataError(
+            f"{path} must have as many cells in a row as in its header; got rows that have more cells than "
+            "the header. Name all columns, or remove the one without a name."
+        ) from error
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         raise DataError(f"{path} cannot be read as CSV: {error}") from error
     twice = sorted(set(header[header.duplicated() & (header != "")]))

@@ -56,6 +56,7 @@ class Storage:
     categories: tuple[Any, ...] | None = None  # of a categorical dtype, in their order
     category_dtype: str | None = None
     ordered: bool = False
+    wall_clock: bool = False  # whether dates are those of the zone's clocks, rather than of UTC
 
     def write(self, values: Array, missing: Array) -> Any:
         """Return values (n,) in this dtype, those marked as missing cells: an array, or pandas' kind of it.
@@ -77,8 +78,9 @@ class Storage:
             return pd.Series(pd.Categorical(pd.Series(values).mask(missing), dtype=dtype))
         dtype = _dtype_named(self.dtype)
         if getattr(dtype, "tz", None) is not None:
-            utc: Any = pd.Series(values)
-            written = utc.dt.tz_localize("UTC").astype(dtype)
+            naive: Any = pd.Series(values)
+            zone = dtype.tz if self.wall_clock else "UTC"
+            written = naive.dt.tz_localize(zone, nonexistent="shift_forward", ambiguous=True).astype(dtype)
         else:
             written = pd.Series(pd.array(values, dtype=dtype))
         return written.mask(missing) if missing.any() else written
@@ -125,6 +127,7 @@ class Read:
     missing: Array  # bool; the value of a missing cell means nothing
     storage: Storage
     categories: tuple[Any, ...] = ()
+    wall: Array | None = None  # dates by the clocks of their zone, where they have one
 
 
 def plain(value: Any) -> Any:
@@ -141,10 +144,16 @@ def read(name: Hashable, column: Any) -> Read:
     else:
         found = _plain(name, np.asarray(column))
     if found.kind == "float":
-        bad = int((np.abs(found.values[~found.missing], dtype=np.float64) > HIGHEST).sum())
+        sizes = np.abs(found.values[~found.missing], dtype=np.float64)
+        infinite, bad = int(np.isinf(sizes).sum()), int((sizes > HIGHEST).sum())
         if bad:
+            wanted, got = (
+                ("finite", f"{infinite} infinite values")
+                if infinite
+                else ("within 1e300 of zero", f"{bad} values above 1e300")
+            )
             raise DataError(
-                f"column {name!r} must be finite; got {bad} infinite values of {len(column)}. "
+                f"column {name!r} must be {wanted}; got {got} of {len(column)}. "
                 "Write them as missing (NaN), or drop these rows."
             )
     return found
@@ -185,14 +194,16 @@ def _extension(name: Hashable, column: Any) -> Read:
     if isinstance(dtype, pd.SparseDtype) or kind not in "biufmM":
         raise _unsupported(name, f"dtype {dtype}")
     if kind in "mM":
-        utc = column.dt.tz_convert("UTC").dt.tz_localize(None) if getattr(dtype, "tz", None) else column
-        values = utc.to_numpy()
+        zoned = getattr(dtype, "tz", None) is not None
+        values = (column.dt.tz_convert("UTC").dt.tz_localize(None) if zoned else column).to_numpy()
+        wall = column.dt.tz_localize(None).to_numpy() if zoned else None
         if values.dtype == object:  # Arrow's days
             raise _unsupported(name, f"dtype {dtype}")
     else:
-        number, gap = {"b": (bool, False), "f": (np.float64, np.nan)}.get(kind, (f"{kind}8", 0))
-        values = column.to_numpy(number, na_value=gap)
-    return replace(_plain(name, values), missing=missing, storage=storage)
+        floats = (f"f{dtype.itemsize}", np.nan)  # of that width, in which 0.1 has one decimal
+        number, gap = {"b": (bool, False), "f": floats}.get(kind, (f"{kind}8", 0))
+        values, wall = column.to_numpy(number, na_value=gap), None
+    return replace(_plain(name, values), missing=missing, storage=storage, wall=wall)
 
 
 def _categorical(name: Hashable, column: Any, missing: Array) -> Read:

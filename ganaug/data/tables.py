@@ -1,6 +1,6 @@
 """Table codec: rows of mixed columns to scalars in [-1, 1] and one-hots, and back."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from types import NoneType
@@ -14,6 +14,7 @@ from ganaug._checks import known_name, listed
 from ganaug._random import numpy_stream
 from ganaug.data.cells import Cells, Floats
 from ganaug.data.columns import UNKNOWN, Column
+from ganaug.data.storage import plain
 from ganaug.errors import DataError
 
 MISSING = ("keep", "fill")
@@ -123,9 +124,14 @@ class TableCodec:
 
     @property
     def numeric(self) -> bool:
-        """Whether all columns have numpy's numeric dtypes, so that rows are an array as they are."""
-        stored = [part.cells.storage for part in self.parts]
-        return not any(s.extension or s.objects or np.dtype(s.dtype).kind not in "uifb" for s in stored)
+        """Whether all columns have numpy's numeric dtypes, and one dtype holds each cell as it is."""
+        cells = [part.cells for part in self.parts]
+        stored = [c.storage for c in cells]
+        if any(s.extension or s.objects or np.dtype(s.dtype).kind not in "uifb" for s in stored):
+            return False
+        common = np.result_type(*self.dtypes)
+        exact = 2 ** (np.finfo(common).nmant + 1) if common.kind == "f" else np.inf
+        return all(max(abs(c.low), abs(c.high)) <= exact for c in cells)
 
     def to_numbers(self, X: Any) -> Floats:
         """Return the cells as numbers (n, n_features); see `Cells`."""
@@ -165,18 +171,17 @@ class TableCodec:
     def from_dict(cls, values: dict[str, Any]) -> "TableCodec":
         """Return the codec that `to_dict` described."""
         columns = values["columns"]
-        names = (tuple(c) if isinstance(c, list) else c for c in columns or ())  # of a MultiIndex
         return cls(
-            columns=None if columns is None else tuple(names),
+            columns=None if columns is None else known_names(columns),
             index_dtype=values["index_dtype"],
-            index_names=tuple(values["index_names"]),
+            index_names=known_names(values["index_names"]),
             missing=values["missing"],
             parts=tuple(Column.from_dict(part) for part in values["parts"]),
         )
 
     def _packed(self, X: Any) -> Floats:
         """Return (n, number of blocks): scalars, and places in one-hots, `UNKNOWN` for unseen categories."""
-        names = tuple(X.columns) if hasattr(X, "columns") else self.columns
+        names = known_names(X.columns) if hasattr(X, "columns") else self.columns
         if self.columns is not None and names != self.columns:
             raise DataError(f"columns must be {listed(self.columns)} as in fit; got {listed(names or ())}.")
         if X.shape[1] != len(self.parts):
@@ -211,12 +216,11 @@ def _index(X: Any) -> dict[str, Any]:
     """Return what it takes to name the columns as those of the DataFrame."""
     import pandas as pd
 
-    columns = tuple(X.columns.tolist())
+    columns = known_names(X.columns.tolist())
     if len(set(columns)) < len(columns):
         twice = sorted({str(c) for c in columns if columns.count(c) > 1})
         raise DataError(f"column names must be unique; got {listed(twice)} more than once.")
-    flat = [v for c in (*columns, X.columns.names) for v in (c if isinstance(c, (tuple, list)) else [c])]
-    odd = sorted({type(v).__name__ for v in flat if not isinstance(v, (str, bool, int, float, NoneType))})
+    odd = odd_names([*columns, *X.columns.names])
     if odd:
         raise DataError(
             f"column names must be text or numbers; got {listed(odd)}. Rename them, with .astype(str)."
@@ -226,8 +230,25 @@ def _index(X: Any) -> dict[str, Any]:
     return {
         "columns": columns,
         "index_dtype": str(dtype) if plain else "object",
-        "index_names": tuple(X.columns.names),
+        "index_names": known_names(X.columns.names),
     }
+
+
+def known_names(names: Iterable[Any]) -> tuple[Any, ...]:
+    """Return names of columns so that they equal those of a save: tuples for JSON's lists, and one NaN."""
+    return tuple(map(_known_name, names))
+
+
+def _known_name(name: Any) -> Any:
+    if isinstance(name, (tuple, list)):
+        return known_names(name)
+    return np.nan if isinstance(name, float) and np.isnan(name) else plain(name)
+
+
+def odd_names(names: Iterable[Any]) -> list[str]:
+    """Return the types of those names that JSON cannot hold."""
+    flat = [v for name in names for v in (name if isinstance(name, tuple) else [name])]
+    return sorted({type(v).__name__ for v in flat if not isinstance(v, (str, bool, int, float, NoneType))})
 
 
 def _filled(numbers: Floats, missing: str, j: int) -> Floats:

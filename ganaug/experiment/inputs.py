@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import is_regressor
+from sklearn.pipeline import Pipeline
 from torch import Tensor, nn
 
 from ganaug._checks import finite, known_name, listed
@@ -114,7 +115,19 @@ def check_classifier(classifier: Any, schema: Schema, *, metric: str, seed: int)
             f"metric {metric!r} needs a classifier with predict_proba or decision_function; "
             f"{type(model).__name__} has neither. Choose another metric, e.g. 'balanced_accuracy'."
         )
+    elif metric in RANKINGS and len(schema.labels) > 2 and _scores_pairs(model):
+        raise ConfigError(
+            f"metric {metric!r} needs a score for each class; {type(model).__name__} scores each pair. "
+            "Set decision_function_shape='ovr', or choose another metric."
+        )
     return model
+
+
+def _scores_pairs(model: Any) -> bool:
+    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    return (
+        scoring_method(last) == "decision_function" and getattr(last, "decision_function_shape", "") == "ovo"
+    )
 
 
 def _trained_memory(module: nn.Module) -> set[int]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["borderline_smote", "smote"]
 
 K_NEIGHBORS, M_NEIGHBORS = 5, 10  # imbalanced-learn's own defaults
+GAP = -1.0
+"""Place of a missing cell among the categories of a column."""
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Build = Callable[[dict[str, Any], Flags], Any]
@@ -29,8 +31,8 @@ def smote(part: "TrainingPart") -> Any:
     """Return rows between a row and one of its 5 neighbours of the same class (SMOTE).
 
     Numbers are standardised first; categories, if there are any, are those of most neighbours (SMOTENC).
-    Missing cells are imputed (median, most frequent category), so that no added row has one. A class of
-    fewer than 6 rows has all its other rows for neighbours.
+    A missing cell is a category of its own; of numbers it is imputed with the median, so that no added row
+    misses one. A class of fewer than 6 rows has all its other rows for neighbours.
     """
     return _rows_like(part.X, lambda numbers, flags: _oversampled(part, numbers, flags, [_plain]))
 
@@ -78,13 +80,14 @@ def _rows_like(X: Any, make: Callable[[Floats, Flags], Floats]) -> Any:
     ]
     rows = np.stack([cells.numbers(name, column) for cells, name, column in columns], axis=1)
     is_category = np.array([cells.kind == "category" for cells, *_ in columns])
-    for flags, strategy in ((is_category, "most_frequent"), (~is_category, "median")):
-        if flags.any():
-            imputer = SimpleImputer(strategy=strategy, keep_empty_features=True)
-            rows[:, flags] = imputer.fit_transform(rows[:, flags])
+    if not is_category.all():
+        imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+        rows[:, ~is_category] = imputer.fit_transform(rows[:, ~is_category])
+    rows[np.isnan(rows)] = GAP
     scaler = StandardScaler().fit(rows)
     mean, scale = np.where(is_category, 0, scaler.mean_), np.where(is_category, 1, scaler.scale_)
     made = make((rows - mean) / scale, is_category) * scale + mean
+    made[(made == GAP) & is_category] = np.nan
     written = [cells.cells(column) for (cells, *_), column in zip(columns, made.T, strict=True)]
     if not hasattr(X, "iloc"):
         return np.stack(written, axis=1)

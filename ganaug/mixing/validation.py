@@ -18,6 +18,7 @@ def validated(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool =
     array, as y does. The cells of a DataFrame, text and missing cells are left to the codec. ValueErrors
     become DataErrors, as do TypeErrors.
     """
+    labels = None if isinstance(y, str) and y == "no_validation" else class_labels(y)
     X = as_array(X) if isinstance(X, (list, tuple)) else X
     frame, min_rows = hasattr(X, "iloc") and hasattr(X, "columns"), 2 if reset else 1
     if frame and len(X) < min_rows:
@@ -36,13 +37,12 @@ def validated(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool =
                 ensure_min_samples=min_rows,
             )
         X = X if isinstance(X, Tensor) else array
-        if isinstance(y, str) and y == "no_validation":
+        if labels is None:
             return X
-        y = class_labels(y)
-        check_consistent_length(X, y)
+        check_consistent_length(X, labels)
     except (TypeError, ValueError) as error:
         raise DataError(str(error)) from error
-    return X, y
+    return X, labels
 
 
 def class_labels(y: Any) -> np.ndarray[Any, Any]:
@@ -56,7 +56,7 @@ def class_labels(y: Any) -> np.ndarray[Any, Any]:
     checked_labels(labels)
     if labels.dtype == object and not isinstance(labels[0], str):
         raise DataError(
-            f"Unknown label type: scikit-learn takes objects of type {type(labels[0]).__name__} for no labels. "
-            "Convert y to a dtype of its own, e.g. with np.array(list(y))."
+            f"Unknown label type: {type(labels[0]).__name__} as Python objects, which scikit-learn takes for "
+            "no labels. Convert y to a dtype of its own, e.g. with np.array(list(y))."
         )
     return labels

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ganaug.data.schema import Schema, stack, take
+from ganaug.data.schema import Schema, kind_of, stack, take
 from ganaug.errors import ConfigError, DataError
 
 X = np.arange(24.0).reshape(8, 3)
@@ -96,6 +96,22 @@ def test_a_series_of_labels_keeps_its_dtype_also_after_json(y: pd.Series) -> Non
         pd.testing.assert_series_equal(each.decode_y(each.encode_y(y)), y)
 
 
+@pytest.mark.parametrize("kind", [np.bool_, np.int64, np.float32, np.str_])
+def test_labels_may_be_scalars_of_numpy_among_objects(kind: type) -> None:
+    y = pd.Series([kind(i % 2) for i in range(8)], dtype=object)
+    schema = Schema.from_dict(json.loads(json.dumps(Schema.fit(X, y).to_dict())))
+    assert schema.labels.tolist() == [kind(0).item(), kind(1).item()]
+    assert [schema.class_index(label) for label in y[:2]] == [0, 1]
+    pd.testing.assert_series_equal(schema.decode_y(schema.encode_y(y)), y)
+
+
+@pytest.mark.parametrize("name", ["kind", 7, 1.5, True, None, ("a", 1), np.nan])
+def test_the_name_of_a_series_of_labels_stays_what_it_is(name: object) -> None:
+    schema = Schema.fit(X, pd.Series([0, 1] * 4, name=name))
+    for each in (schema, Schema.from_dict(json.loads(json.dumps(schema.to_dict())))):
+        assert (type(each.y_name), repr(each.decode_y([0]).name)) == (type(name), repr(name))
+
+
 MIXED = pd.DataFrame(
     {
         "size": [1.5, np.nan, 2.5, 9.0] * 2,
@@ -142,6 +158,11 @@ def test_two_dimensions_are_a_table_and_more_are_images() -> None:
     assert Schema.fit(IMAGES, [0, 1] * 4).kind == "image"
 
 
+def test_ragged_rows_are_of_no_kind() -> None:
+    with pytest.raises(DataError, match="arrays of one shape"):
+        kind_of([[1, 2], [3]])
+
+
 def test_a_class_is_found_by_label_text_and_name() -> None:
     schema = Schema.fit(X, [7, 3] * 4, names=["three", "seven"])
     assert {schema.class_index(key) for key in (7, "7", "seven", np.int64(7))} == {1}
@@ -182,10 +203,12 @@ def test_true_is_not_the_class_one() -> None:
         (pd.Series(["a", "b", None, "b"] * 2), "2 labels are missing"),
         (pd.Series(["a", pd.NA] * 4, dtype="string"), "4 labels are missing"),
         (pd.Series([1, pd.NA] * 4, dtype="Int64"), "4 labels are missing"),
-        (["a"] * 8, "at least two classes; got 1: 'a'"),
+        (["a"] * 8, "at least two classes; got 1 class: 'a'"),
         ([0] * 7 + [1], "each class must have at least 2 samples; 1 has 1"),
         ([0.5, 1.0] * 4, "class labels; got fractional numbers"),
+        (np.array([0.5, 1.0] * 4, dtype=object), "class labels; got fractional numbers"),
         (np.array(["a", 1] * 4, dtype=object), "labels must be of one type; got 'int', 'str'"),
+        (pd.Series(pd.cut(np.arange(8), 2)), "labels must be numbers, booleans or text; got 'Interval'"),
         ([0, 1] * 3, "one label for each of the 8 samples"),
         (np.eye(8), r"one label for each of the 8 samples; got shape \(8, 8\)"),
         ("target", r"got the text 'target'.* pass X.drop\(columns='target'\) and X\['target'\]"),

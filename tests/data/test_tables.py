@@ -69,6 +69,7 @@ MISSING = {
     "text or NA": holes(words(object), pd.NA),
     "objects: integers": holes(objects(range(N)), None),
     "objects: booleans": holes(objects([True, False, True] * (N // 3)), None),
+    "objects: numpy's booleans": holes(objects(map(np.bool_, [True, False, True] * (N // 3))), None),
     "objects: numbers": holes(objects([1, 2.5, 7] * (N // 3)), np.nan),
     "category": holes(words("category"), np.nan),
     "ordered": holes(words(pd.CategoricalDtype(["never", *WORDS[::-1]], ordered=True)), np.nan),
@@ -76,8 +77,14 @@ MISSING = {
     "Arrow categories": holes(words(ARROW).astype("category"), np.nan),
     "Arrow text": holes(words(ARROW), pd.NA),
     "integer category": holes(pd.Categorical(RNG.integers(0, 5, N)), np.nan),
+    "booleans of numpy as categories": holes(
+        objects(map(np.bool_, [True, False] * (N // 2))).astype("category"), np.nan
+    ),
     "datetime64": holes(DAYS, pd.NaT),
     "with a zone": holes(DAYS.dt.tz_localize("Europe/Berlin"), pd.NaT),
+    "hours with a zone": holes(
+        pd.Timestamp("2020-10-20", tz="Europe/Berlin") + pd.to_timedelta(np.arange(N), unit="h"), pd.NaT
+    ),
     "nanoseconds": holes(pd.to_datetime(RNG.integers(0, 10**15, N)), pd.NaT),
     "timedelta64": holes(pd.to_timedelta(RNG.integers(-(10**6), 10**6, N), unit="s"), pd.NaT),
     "date": holes(objects(DAYS.dt.date), None),
@@ -203,6 +210,11 @@ class TestRoundTrip:
         codec = saved(TableCodec.fit(X))
         pd.testing.assert_index_equal(codec.decode(codec.encode(X)).columns, columns, exact="equiv")
 
+    def test_a_column_without_a_name_is_found_again_after_json(self) -> None:
+        X = pd.get_dummies(pd.Series(["u", "v", None] * 20), dummy_na=True)
+        codec = TableCodec.from_dict(json.loads(json.dumps(TableCodec.fit(X).to_dict())))
+        pd.testing.assert_frame_equal(codec.decode(codec.encode(X.copy())), X)
+
 
 class TestNumbers:
     def test_a_plain_column_is_one_scalar(self) -> None:
@@ -254,13 +266,13 @@ class TestNumbers:
         assert levels.decode(levels.encode(new)).ravel().tolist() == [0, 0, 10, 20]
 
     @pytest.mark.parametrize("decimals", [0, 1, 2, 6])
-    @pytest.mark.parametrize("dtype", ["float64", "float32"])
+    @pytest.mark.parametrize("dtype", ["float64", "float32", "Float32", "float[pyarrow]", "Float64"])
     def test_decimals_are_those_of_the_fit(self, decimals: int, dtype: str) -> None:
-        X = np.round(RNG.normal(size=(N, 1)) * 3, decimals).astype(dtype)
+        X = pd.DataFrame(np.round(RNG.normal(size=(N, 1)) * 3, decimals)).astype(dtype)
         codec = TableCodec.fit(X)
         np.testing.assert_array_equal(codec.decode(codec.encode(X)), X)
         made = codec.decode(torch.rand(500, *codec.shape) * 2 - 1)
-        np.testing.assert_array_equal(made, np.round(made.astype(float), decimals).astype(dtype))
+        pd.testing.assert_frame_equal(made, made.astype(float).round(decimals).astype(dtype))
 
     @pytest.mark.parametrize(
         ("unit", "zone"), [("D", None), ("h", None), ("s", "Europe/Berlin"), ("ms", None), ("us", "UTC")]
@@ -274,6 +286,44 @@ class TestNumbers:
         assert made.dtype == X["day"].dtype
         assert (utc == utc.dt.floor(unit)).all()
         assert X["day"].min() <= made.min() <= made.max() <= X["day"].max()
+
+    @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "UTC", "+05:30"])
+    def test_days_with_a_zone_are_whole_ones_by_its_clocks(self, zone: str) -> None:
+        X = pd.DataFrame({"day": pd.date_range("2025-01-01", periods=365, tz=zone)})
+        codec = saved(TableCodec.fit(X))
+        pd.testing.assert_frame_equal(codec.decode(codec.encode(X)), X)
+        made = codec.decode(torch.rand(500, 1) * 2 - 1)["day"]
+        assert made.dtype == X["day"].dtype
+        assert (made == made.dt.normalize()).all()
+        naive = pd.DataFrame({"day": X["day"].dt.tz_localize(None)})
+        assert torch.equal(codec.encode(naive), codec.encode(X))
+
+    @pytest.mark.parametrize("unit", ["s", "us"])
+    def test_dates_too_far_away_for_the_unit_of_the_fit_become_its_ends(self, unit: str) -> None:
+        codec = TableCodec.fit(pd.DataFrame({"day": DAYS.astype("M8[ns]")}))
+        far = np.array(["9999-12-31", "0001-01-01", DAYS[0]], dtype=f"M8[{unit}]")
+        decoded = codec.decode(codec.encode(pd.DataFrame({"day": far})))["day"]
+        assert decoded.tolist() == [DAYS.max(), DAYS.min(), DAYS[0]]
+
+    def test_durations_too_long_for_the_unit_of_the_fit_become_its_ends(self) -> None:
+        times = pd.to_timedelta(np.arange(9), unit="s")
+        codec = TableCodec.fit(pd.DataFrame({"time": times.astype("m8[ns]")}))
+        far = np.array([2**40, -(2**40), 3], dtype="m8[s]")
+        assert codec.decode(codec.encode(pd.DataFrame({"time": far})))["time"].tolist() == [*times[[8, 0, 3]]]
+
+    @pytest.mark.parametrize(
+        ("columns", "numeric"),
+        [
+            ({"x": [0.5, 1], "n": [2**53, -(2**53)]}, True),
+            ({"x": [0.5, 1], "n": [2**53 + 1, 0]}, False),
+            ({"x": [0.5, 1], "n": [0, -(2**53) - 1]}, False),
+            ({"m": [1, 2], "n": [2**62, 0]}, True),
+            ({"m": np.array([1, 2], "uint64"), "n": [2**62, 0]}, False),
+            ({"x": [0.5, 1], "word": ["a", "b"]}, False),
+        ],
+    )
+    def test_a_numeric_table_fits_into_an_array_without_loss(self, columns: dict, numeric: bool) -> None:
+        assert TableCodec.fit(pd.DataFrame(columns)).numeric == numeric
 
     def test_integers_of_the_full_range_keep_their_ends(self) -> None:
         ends = [-(2**63), 0, 2**63 - 1]
@@ -404,6 +454,7 @@ def with_cells(*cells: Any) -> pd.DataFrame:
             pd.DataFrame({"a": [1, np.inf, -np.inf]}),
             r"column 'a' must .* got 2 infinite .* as missing \(NaN\)",
         ),
+        (with_cells(1.5, 1e301), "column 'odd' must be within 1e300 of zero; got 1 values above 1e300 of 2"),
         (with_cells(1.5, np.inf), "column 'odd' must be finite; got 1"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "unique; got 'a' more than once"),
         (np.zeros((3, 0)), "at least one column"),

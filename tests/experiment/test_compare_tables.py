@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import average_precision_score
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 
@@ -31,6 +31,11 @@ def numeric(n=160):
     rng = np.random.default_rng(0)
     y = np.repeat(["no", "yes"], [n - n // 4, n // 4])
     return rng.normal(size=(n, 4)) + (y == "yes")[:, None], y
+
+
+def three_classes():
+    X, y = numeric()
+    return X, np.where(np.arange(len(y)) % 3 == 0, "maybe", y)
 
 
 def mixed(n=160):
@@ -274,6 +279,11 @@ def test_what_a_classifier_cannot_do_is_left_out():
             numeric,
             {"arms": ["nothing", "threshold", "gan"], "metric": "average_precision"},
             "'threshold' needs a metric of decisions; average_precision",
+        ),
+        (
+            three_classes,
+            {"classifier": SVC(decision_function_shape="ovo"), "metric": "average_precision"},
+            "SVC scores each pair. Set decision_function_shape='ovr'",
         ),
         (
             numeric,

@@ -80,23 +80,31 @@ def test_the_scale_of_a_column_does_not_matter():
     assert np.allclose(smote(training_part(X)) * [1, 1e6, 1], smote(training_part(X * [1, 1e6, 1])))
 
 
-def test_rows_of_mixed_columns_hold_seen_categories_and_no_missing_cells():
+def test_rows_of_mixed_columns_hold_seen_categories_and_miss_no_number():
     X = mixed()
     rows = smote(training_part(X))
     assert list(rows.columns) == list(X.columns)
     assert rows.dtypes.tolist() == X.dtypes.tolist()
-    assert not rows.isna().any().any()
     for column in ("city", "kind", "flag"):
-        assert set(rows[column]) <= set(X[column].dropna())
+        assert set(rows[column].dropna()) <= set(X[column].dropna())
+        assert not rows[column].isna().any() or X[column].isna().any()
     for column in ("x", "y", "z", "count", "day"):
+        assert not rows[column].isna().any()
         assert X[column].min() <= rows[column].min() <= rows[column].max() <= X[column].max()
     few = X[y == "d"][["city", "flag"]].dropna()
     assert set(rows.loc[training_part(X).extra_c.numpy() == 3, "flag"]) <= set(few["flag"])
 
 
+def test_a_category_that_is_missing_in_most_rows_of_a_class_is_missing_in_its_added_ones():
+    X = mixed()
+    X.loc[(y == "b"), "city"] = None
+    rows = smote(training_part(X, {1: 12}))
+    assert rows["city"].isna().all()
+
+
 def test_a_table_of_categories_alone_is_resampled_too():
     rows = smote(training_part(mixed()[["city", "kind"]]))
-    assert set(rows["city"]) <= {"Ulm", "Bonn", "Jena"}
+    assert set(rows["city"].dropna()) <= {"Ulm", "Bonn", "Jena"}
     assert len(rows) == sum(WANTED.values())
 
 

@@ -190,6 +190,26 @@ class TestContainers:
         assert swapper.transform(X) is X
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"clone": np.arange(60) / 7, "day": pd.date_range("2020", periods=60, tz="Europe/Berlin")},
+        {"flag": [True, False] * 30, "word": pd.Categorical(["u", "v"] * 30)},
+        {"n": pd.array([None, *range(59)], dtype="Int64"), "time": pd.to_timedelta(np.arange(60), unit="h")},
+    ],
+)
+def test_frames_of_columns_without_a_common_dtype(columns):
+    X, y = pd.DataFrame(columns), pd.Series(pd.Categorical([True, False] * 30))
+    swapper = swap()
+    X_mixed = swapper.fit_transform(X, y)
+    assert X_mixed.dtypes.equals(X.dtypes)
+    kept = ~swapper.swapped_
+    pd.testing.assert_frame_equal(X_mixed[kept], X[kept])
+    pd.testing.assert_frame_equal(swapper.transform(X), X)
+    with pytest.raises(DataError, match="feature names should match"):
+        swapper.transform(X.rename(columns=str.upper))
+
+
 class TestMistakes:
     def test_labels_missing(self, iris):
         for call in (swap().fit, swap().fit_transform):

@@ -108,7 +108,15 @@ def test_the_log_is_called_at_each_interval_and_at_the_end(
         "right/real",
         "right/fake",
     }
-    assert set(history[0]) == named | {"gradient/D", "gradient/G", "distance", "spread", "health", "sick", "sound"}
+    assert set(history[0]) == named | {
+        "gradient/D",
+        "gradient/G",
+        "distance",
+        "spread",
+        "health",
+        "sick",
+        "sound",
+    }
     assert {line["health"] for line in history} == {"good"}
 
 
