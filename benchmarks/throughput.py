@@ -29,6 +29,7 @@ from mimicry import MimicryTraining, as_network
 from torch.utils.flop_counter import FlopCounterMode
 
 import ganaug
+from ganaug.config import resolve_config
 from ganaug.networks.resample import DownConv, UpConv, halved
 from ganaug.training.batches import BalancedBatches
 from ganaug.training.loop import train
@@ -60,6 +61,7 @@ class EngineTraining:
     """ganaug's loop on random images; only its own steps are timed."""
 
     def __init__(self, config: ganaug.GANConfig, *, side: int, n: int, n_classes: int, device: str):
+        config = resolve_config("default", config, None, kind="image")
         self.config, self.images_seen, shape = config, 0, (3, side, side)
         x, c = images(n, shape, n_classes)
         self.state = new_state(config, shape=shape, n_classes=n_classes, seed=0, device=torch_device(device))
@@ -272,7 +274,7 @@ def sizes(device: str) -> Iterator[dict[str, Any]]:
             arm = EngineTraining(
                 ganaug.GANConfig(network=network), side=side, n=500, n_classes=10, device=device
             )
-            n = 8 if side < 64 else 2
+            n = 8 if side < 64 else 1
             speeds = [n * arm.per_round / arm.seconds(n) for _ in range(3)]
             yield {"network": network, "side": side, "images/s": round(statistics.median(speeds))}
 

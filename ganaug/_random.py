@@ -56,5 +56,8 @@ def torch_stream(seed: int, *names: str | int, device: Any = "cpu") -> torch.Gen
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch's global generator within the context, for modules that draw from it; give it back after."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+        if device.type == "cpu":
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed visits all devices, and is slow
+        else:
+            torch.manual_seed(seed)
         yield

@@ -12,6 +12,7 @@ from ganaug._checks import empty_folder
 from ganaug._random import Seed
 from ganaug.bank_folder import OnProgress, read_bank, whole_folder, write_bank
 from ganaug.data.schema import Schema
+from ganaug.data.tables import TableCodec
 from ganaug.exporters import write_plain_files
 from ganaug.shards import Rows, Shards, pieces
 
@@ -31,7 +32,8 @@ class SampleBank:
     Parameters
     ----------
     samples : ndarray or Shards of shape (n, ...)
-        Images or rows as the codec decodes them; a DataFrame's values for tables with columns.
+        Images or rows as the codec decodes them; of a DataFrame its values. Tables of more than numbers
+        are held as numbers, which `schema.codec.from_numbers` turns into rows.
     class_indices : ndarray of shape (n,)
         Index of each sample's class in `schema.labels`.
     schema : Schema
@@ -232,6 +234,8 @@ class SampleBank:
 
 
 def _values(schema: Schema, X: Any) -> Rows:
-    """Return samples as one array; the columns of a DataFrame may differ in dtype."""
-    dtypes = getattr(schema.codec, "dtypes", ())
-    return np.asarray(X, dtype=np.result_type(*dtypes) if dtypes else None)
+    """Return samples as one array of numbers; the columns of a table may differ in dtype."""
+    codec = schema.codec
+    if not isinstance(codec, TableCodec):
+        return np.asarray(X)
+    return np.asarray(X, np.result_type(*codec.dtypes)) if codec.numeric else codec.to_numbers(X)

@@ -4,18 +4,14 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from ganaug.errors import DataError, GanaugError, GanaugWarning, TrainingDivergedError, TrainingInterrupted
-
-if TYPE_CHECKING:
-    from ganaug.experiment.comparison import Comparison
+from ganaug.terminal import print_table, progress
 
 EXIT_ERROR, EXIT_DATA, EXIT_DIVERGED, EXIT_RESUME, EXIT_INTERRUPTED = 1, 3, 4, 75, 130
 
@@ -39,7 +35,7 @@ Data = Annotated[
 Target = Annotated[str, typer.Option(help="Label column of a .csv.")]
 Preset = Annotated[str, typer.Option(help="Training budget: quick, default or best.")]
 TrainImages = Annotated[
-    int | None, typer.Option(help="Real images shown to the discriminator; overrides the preset.")
+    int | None, typer.Option(help="Real images or rows shown to the discriminator; overrides the preset.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
@@ -68,6 +64,9 @@ def fit(
     max_minutes: Annotated[
         float | None, typer.Option(help="Stop after so many minutes, with a generator written.")
     ] = None,
+    missing: Annotated[
+        str, typer.Option(help="Missing cells of a table: keep (generated too) or fill (none generated).")
+    ] = "keep",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run in OUT.")] = False,
     track: Annotated[bool, typer.Option("--track", help="Record the training in MLflow.")] = False,
     seed: Seed = 0,
@@ -75,17 +74,20 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Train a generator per class and write it to a run folder."""
-    from ganaug.config import resolve_config
+    from ganaug.config import GANConfig, resolve_config
+    from ganaug.data.schema import kind_of
     from ganaug.data.sources import open_data
     from ganaug.experiment.fit_tracking import MLflowFit
     from ganaug.generator import ConditionalGAN
 
     source = open_data(data, target=target)
-    config = replace(resolve_config(preset, None, train_images), max_minutes=max_minutes)
+    own, kind = GANConfig(max_minutes=max_minutes, missing=missing), kind_of(source.X)
+    config = resolve_config(preset, own, train_images, kind=kind)
     gan = ConditionalGAN(config=config, device=device, random_state=seed)
     record = MLflowFit(config, out, experiment="ganaug") if track else None
     try:
-        with _progress("training", config.train_images, "images") as advance, record or nullcontext():
+        unit = "rows" if kind == "table" else "images"
+        with progress("training", config.train_images, unit) as advance, record or nullcontext():
 
             def on_log(line: dict[str, Any]) -> None:
                 if record is not None:
@@ -143,7 +145,7 @@ def generate(
     out.parent.mkdir(parents=True, exist_ok=True)
     with (
         TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary,
-        _progress("generating", per_class * len(gan.classes_), "samples") as advance,
+        progress("generating", per_class * len(gan.classes_), "samples") as advance,
     ):
         bank = SampleBank.from_gan(
             gan,
@@ -170,11 +172,22 @@ def compare(
         str | None,
         typer.Option(help="cnn, mlp, logistic, forest or boosting; by kind of data if not given."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=3, help="Paired repetitions.")] = 6,
-    arms: Annotated[str | None, typer.Option(help="Comma-separated names; all if not given.")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=3, help="Paired repetitions; 6 if not given, or the next multiple of --folds."),
+    ] = None,
+    arms: Annotated[
+        str | None, typer.Option(help="Comma-separated names; those of the kind of data if not given.")
+    ] = None,
     metric: Annotated[
-        str, typer.Option(help="balanced_accuracy, accuracy or macro_f1.")
+        str, typer.Option(help="balanced_accuracy, accuracy, macro_f1 or average_precision.")
     ] = "balanced_accuracy",
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Repeated cross-validation, a fold per seed.")
+    ] = None,
+    train_size: Annotated[
+        int | None, typer.Option(min=1, help="Train on so many samples of each training part only.")
+    ] = None,
     labelled: Annotated[
         int | None,
         typer.Option(min=2, help="Train on so many samples per class only (digits: 10 if not given)."),
@@ -193,7 +206,6 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Find out whether synthetic samples help a classifier, by paired runs against control arms."""
-    from ganaug.config import resolve_config
     from ganaug.data.sources import open_data
     from ganaug.experiment.paired import compare as run_comparison
     from ganaug.experiment.tracking import MLflowTracker
@@ -201,8 +213,9 @@ def compare(
     source = open_data(data, target=target)
     if preset is None and train_images is None and data == "digits":
         train_images = DIGITS_TRAIN_IMAGES
-    config = resolve_config(preset or "default", None, train_images)
-    with _progress("comparing", seeds, "seeds") as advance:
+    seeds = seeds or -(-SEEDS // (folds or 1)) * (folds or 1)
+    few = None if folds or train_size else source.labelled_per_class
+    with progress("comparing", seeds, "seeds") as advance:
         result = run_comparison(
             source.X,
             source.y,
@@ -210,26 +223,31 @@ def compare(
             arms=None if arms is None else [name.strip() for name in arms.split(",")],
             seeds=seeds,
             metric=metric,
-            labelled_per_class=labelled or source.labelled_per_class,
+            labelled_per_class=labelled or few,
             test=source.test,
+            folds=folds,
+            train_size=train_size,
             steps=steps,
             names=source.class_names,
             tracking=MLflowTracker("ganaug") if track else None,
             n_jobs=jobs or min(seeds, os.cpu_count() or 1),
             on_seed=lambda done, _: advance(done),
-            config=config,
+            preset=preset or "default",
+            train_images=train_images,
             device=device,
             random_state=seed,
         )
     if as_json:
         typer.echo(json.dumps(result.to_dict()))
         return
-    _print_table(result)
+    print_table(result)
     typer.echo(f"\nVerdict: {result.sentence}")
     typer.echo(f"Splits: {result.settings['splits']}. {result.wall_seconds:.0f} s.")
     if track:
         typer.echo("Recorded in MLflow. See it with: " + _ui_command())
 
+
+SEEDS = 6
 
 DIGITS_TRAIN_IMAGES = 60_000
 """Budget of `compare digits`, so that the first command a user tries ends in three minutes."""
@@ -256,54 +274,6 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> N
 def _fail(error: Exception, code: int) -> None:
     typer.echo(f"error: {' '.join(str(error).split())}", err=True)
     sys.exit(code)
-
-
-@contextmanager
-def _progress(what: str, total: int, unit: str) -> Iterator[Any]:
-    """Show a bar and a line of text on stderr, if that is a terminal; yields advance(done, text)."""
-    from rich.console import Console, Group
-    from rich.live import Live
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-    from rich.text import Text
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda done, text=None: None
-        return
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(compact=True),
-    )
-    task, status = bar.add_task(what, total=total, rate=unit), Text()
-
-    def advance(done: int, text: str | None = None) -> None:
-        speed = bar.tasks[task].speed
-        rate = unit if speed is None or unit == "seeds" else f"{unit}, {speed:.0f}/s"
-        bar.update(task, completed=min(done, total), rate=rate)
-        if text is not None:
-            status.plain = text
-
-    with Live(Group(bar, status), console=console, refresh_per_second=4):
-        yield advance
-
-
-def _print_table(result: "Comparison") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    title = f"{result.metric.replace('_', ' ')} in percent, gains in points [95 % interval]"
-    table = Table(title=title)
-    frame = result.table.drop(columns=["role"]).reset_index()
-    for column in frame.columns:
-        table.add_column(str(column).replace("_", " "), justify="left" if column == "arm" else "right")
-    for row in frame.itertuples(index=False):
-        table.add_row(*(f"{v:.2f}" if isinstance(v, float) else str(v) for v in row))
-    console = Console()
-    console = console if console.is_terminal else Console(width=140)
-    console.print(table)
 
 
 def _ui_command() -> str:

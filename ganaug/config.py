@@ -19,6 +19,8 @@ LOG_ODDS = ("non-saturating", "logistic", "minimax")
 class GANConfig:
     """Settings of one GAN training; every value has a name, a unit and a default.
 
+    What is None "by kind" is taken from the preset for the kind of data, images or tables.
+
     Raises
     ------
     ConfigError
@@ -26,17 +28,15 @@ class GANConfig:
 
     Examples
     --------
-    >>> GANConfig(train_images=1000, loss="non-saturating").batch_size
-    64
+    >>> GANConfig(train_images=1000, loss="non-saturating").z_dim
+    32
     """
 
     network: Any = "auto"  # a name in NETWORKS, a function like its entries, or "auto" by kind of data
     conditioning: Any = "projection"  # a name in CONDITIONING, or an object like its entries
     loss: Any = "hinge"  # a name in LOSSES, or an object with the same two methods
-    regularizers: tuple[Any, ...] = (
-        "spectral-norm",
-        "lecam",
-    )  # names in REGULARIZERS, or objects like its entries
+    regularizers: tuple[Any, ...] = ("spectral-norm", "lecam")  # names in REGULARIZERS, or such objects
+    matching: tuple[Any, ...] = ()  # names in MATCHING, or such objects, which G minimises too
     mutations: tuple[str, ...] = ()  # names in MUTATIONS: G evolves by these instead of one loss (E-GAN)
     diversity_weight: float = 0.01  # what diversity counts beside quality in the fitness of a mutation
     diffaugment: tuple[str, ...] = ("translation",)  # names in POLICIES; images only
@@ -44,22 +44,24 @@ class GANConfig:
     ada_ramp_images: int = 20_000  # images in which that chance can rise from 0 to 1
     z_dim: int = 32  # length of the noise vector
     width: int | None = None  # channels at full resolution (images) or first hidden layer; None: by kind
-    batch_size: int = 64  # real images per step, and as many fake ones
-    train_images: int = 100_000  # the budget: real images shown to D, repeats counted
+    batch_size: Any = None  # real images (or rows) per step, and as many fake ones; None: by kind
+    train_images: Any = None  # the budget: real images shown to D, repeats counted; None: that of the preset
     max_minutes: float | None = None  # stop earlier, after so many minutes of this call
     target_distance: float | None = None  # stop earlier, when the mean kernel distance is at most this
-    lr_G: float = 2e-4  # Adam step of the generator
-    lr_D: float = 8e-4  # Adam step of the discriminator (two rates: Heusel et al., 1706.08500)
+    lr_G: Any = None  # Adam step of the generator; None: by kind
+    lr_D: Any = None  # Adam step of the discriminator (two rates: Heusel et al., 1706.08500); None: by kind
     lr_decay_from: float = 1.0  # share of the budget from which both steps fall linearly to 0; 1: never
     betas: tuple[float, float] = (0.0, 0.9)  # Adam moments of both
     clip_norm: float | None = None  # largest norm of a player's gradient; None: as it is
     d_steps: int = 1  # D steps per G step
-    ema_halflife_images: int = 5_000  # after so many images a weight counts half in the average
+    pack: int = 1  # samples of a class that D judges together (PacGAN)
+    ema_halflife_images: Any = None  # after so many images a weight counts half in the average; None: by kind
     ema_rampup: float = 0.05  # early on the half-life is at most this share of the images seen
     snapshot: str = "last"  # "last" average for all classes, or the "best" one of each class
     precision: str = "auto"  # "float32", "bfloat16" forward passes, or "auto": what the device is fast at
-    log_every_images: int = 10_000  # losses, quality, health, sample grid and checkpoint
+    log_every_images: Any = None  # losses, quality, health, sample grid and checkpoint; None: by kind
     keep_checkpoints: int = 3  # how many of the last ones stay, beside the best
+    missing: str = "keep"  # missing cells of a table: "keep" learns and generates them, "fill" replaces them
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -69,23 +71,22 @@ class GANConfig:
             elif isinstance(value, list | tuple):
                 plain = tuple(v.item() if isinstance(v, np.generic) else v for v in value)
                 object.__setattr__(self, field.name, plain)
-        number("batch_size", self.batch_size, low=2, integer=True)
-        for name in (
-            "z_dim",
-            "train_images",
-            "d_steps",
-            "ada_ramp_images",
-            "log_every_images",
-            "keep_checkpoints",
-        ):
+        for name in ("z_dim", "d_steps", "pack", "ada_ramp_images", "keep_checkpoints"):
             number(name, getattr(self, name), low=1, integer=True)
-        for name in ("lr_G", "lr_D", "ema_halflife_images", "ema_rampup"):
-            number(name, getattr(self, name), low=0, open_low=True)
-        for name in ("max_minutes", "clip_norm"):
+        for name in ("train_images", "log_every_images", "width"):
+            if getattr(self, name) is not None:
+                number(name, getattr(self, name), low=1, integer=True)
+        number("ema_rampup", self.ema_rampup, low=0, open_low=True)
+        for name in ("lr_G", "lr_D", "max_minutes", "clip_norm", "ema_halflife_images"):
             if getattr(self, name) is not None:
                 number(name, getattr(self, name), low=0, open_low=True)
-        if self.width is not None:
-            number("width", self.width, low=1, integer=True)
+        if self.batch_size is not None:
+            number("batch_size", self.batch_size, low=2, integer=True)
+            if self.batch_size % self.pack:
+                raise ConfigError(
+                    f"batch_size must be a multiple of pack={self.pack}, of which D sees so many together; "
+                    f"got {self.batch_size}."
+                )
         if self.ada_target is not None:
             number("ada_target", self.ada_target, low=-1, high=1)
         if self.target_distance is not None:
@@ -97,7 +98,8 @@ class GANConfig:
         for i, beta in enumerate(self.betas):
             number(f"betas[{i}]", beta, low=0, high=1 - 1e-9)
         known_name("snapshot", self.snapshot, ["last", "best"])
-        for name in ("regularizers", "mutations", "diffaugment"):
+        known_name("missing", self.missing, ["keep", "fill"])
+        for name in ("regularizers", "mutations", "matching", "diffaugment"):
             value = getattr(self, name)
             if not isinstance(value, tuple):
                 mend = f"Write ({value!r},)." if isinstance(value, str) else "Write () for none."
@@ -108,6 +110,11 @@ class GANConfig:
             raise ConfigError(
                 "ada_target adapts the chance of diffaugment, which is empty. Name augmentations there, "
                 "or leave ada_target at None."
+            )
+        if self.mutations and self.matching:
+            raise ConfigError(
+                f"matching is no part of the fitness by which mutations are chosen; got {self.matching!r} "
+                f"beside {self.mutations!r}. Leave one of them at ()."
             )
         if self.mutations and isinstance(self.loss, str) and self.loss not in LOG_ODDS:
             raise ConfigError(
@@ -152,21 +159,43 @@ class GANConfig:
         return cls(**lists)
 
 
-PRESETS: dict[str, GANConfig] = {
-    "quick": GANConfig(train_images=30_000),
-    "default": GANConfig(train_images=150_000),
-    "best": GANConfig(train_images=1_000_000, width=64, ema_halflife_images=20_000),
+_IMAGES = GANConfig(batch_size=64, log_every_images=10_000, ema_halflife_images=5_000, lr_G=2e-4, lr_D=8e-4)
+_ROWS = GANConfig(batch_size=500, log_every_images=50_000, ema_halflife_images=20_000, lr_G=1e-3, lr_D=1e-3)
+
+PRESETS: dict[str, dict[str, GANConfig]] = {
+    "quick": {
+        "image": replace(_IMAGES, train_images=30_000),
+        "table": replace(_ROWS, train_images=100_000),
+    },
+    "default": {
+        "image": replace(_IMAGES, train_images=150_000),
+        "table": replace(_ROWS, train_images=300_000),
+    },
+    "best": {
+        "image": replace(_IMAGES, train_images=1_000_000, width=64, ema_halflife_images=20_000),
+        "table": replace(_ROWS, train_images=2_000_000, width=256),
+    },
 }
+"""What each preset means, for images and for tables."""
+
+BY_KIND = ("batch_size", "train_images", "log_every_images", "ema_halflife_images", "width", "lr_G", "lr_D")
 
 
-def resolve_config(preset: str, config: GANConfig | None, train_images: int | None) -> GANConfig:
-    """Return the config that the four GAN-holding classes mean: `config` wins over `preset`."""
+def resolve_config(
+    preset: str, config: GANConfig | None, train_images: int | None, *, kind: str
+) -> GANConfig:
+    """Return the config that the four GAN-holding classes mean for a kind of data, "image" or "table".
+
+    `config` wins over `preset`; what it leaves None comes from there.
+    """
     if config is not None and not isinstance(config, GANConfig):
         raise ConfigError(
             f"config must be a GANConfig or None; got {type(config).__name__}. "
             "Use GANConfig(...) or GANConfig.from_dict({...})."
         )
-    chosen = config or PRESETS[known_name("preset", preset, PRESETS)]
+    base = PRESETS[known_name("preset", preset, PRESETS)][kind]
+    left = {name: getattr(base, name) for name in BY_KIND if config and getattr(config, name) is None}
+    chosen = base if config is None else replace(config, **left)
     return chosen if train_images is None else replace(chosen, train_images=train_images)
 
 

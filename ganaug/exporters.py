@@ -42,15 +42,18 @@ def _write_table(
 ) -> None:
     import pandas as pd
 
-    columns = codec.columns or tuple(f"x{i}" for i in range(codec.shape[0]))
-    target = schema.y_name or "target"
-    while target in columns:
+    columns = codec.columns or tuple(f"x{i}" for i in range(len(codec.parts)))
+    target = "target" if schema.y_name in (None, "") else str(schema.y_name)
+    while target in map(str, columns):
         target += "_"
     with open(file, "w", encoding="utf-8", newline="") as opened:
         pd.DataFrame(columns=pd.Index([*columns, target])).to_csv(opened, index=False)
         for piece in pieces(samples):
-            frame = pd.DataFrame(samples[piece], columns=pd.Index(columns))
-            frame = frame.astype(dict(zip(columns, codec.dtypes, strict=True)))
+            if codec.numeric:
+                frame = pd.DataFrame(samples[piece], columns=pd.Index(columns))
+                frame = frame.astype(dict(zip(columns, codec.dtypes, strict=True)))
+            else:
+                frame = pd.DataFrame(codec.from_numbers(samples[piece]))
             frame[target] = schema.labels[class_indices[piece]]
             frame.to_csv(opened, index=False, header=False)
 

@@ -12,12 +12,12 @@ from ganaug._checks import empty_folder
 from ganaug._random import Seed, as_seed
 from ganaug.class_generators import ClassGenerator, ClassGenerators
 from ganaug.config import GANConfig, resolve_config
-from ganaug.data.schema import Schema
+from ganaug.data.schema import Schema, kind_of
 from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError, TrainingDivergedError
 from ganaug.evaluation.leak import Leak
 from ganaug.training.batches import BalancedBatches
-from ganaug.training.drawing import Drawing
+from ganaug.training.drawing import PIECES, Drawing
 from ganaug.training.game import resolve_game
 from ganaug.training.leaks import find_leaks
 from ganaug.training.run import RunFolder, data_digest
@@ -38,9 +38,10 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
     Parameters
     ----------
     preset : {"quick", "default", "best"}, default="default"
-        How long to train: 30,000, 150,000 or 1,000,000 images shown to the discriminator.
+        How long to train: 30,000, 150,000 or 1,000,000 images shown to the discriminator, or 100,000,
+        300,000 or 2,000,000 rows of a table.
     config : GANConfig or None, default=None
-        All settings at once; wins over `preset`.
+        All settings at once; wins over `preset`, which gives what it leaves None.
     train_images : int or None, default=None
         Overrides the budget of the preset or config.
     device : str, default="auto"
@@ -106,7 +107,7 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         X : array, tensor or DataFrame, or a map-style torch data set of (x, label)
             Images (n, height, width), (n, height, width, channels) or (n, channels, height, width)
             with sides of 8 to 128 and 1 or 3 channels, of any integer or float dtype; or rows
-            (n, n_features) of numbers.
+            (n, n_features) of numbers, categories, booleans, dates and missing cells, a DataFrame or array.
         y : array, tensor or Series of shape (n,)
             Labels; left out where X is a data set.
         names : sequence of str or None
@@ -130,8 +131,8 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         Raises
         ------
         DataError
-            If labels are missing, there is one class only or a class with one sample, values are
-            not finite, or shapes do not fit.
+            If labels are missing, there is one class only or a class with one sample, values of
+            images are not finite or those of a table infinite, a column mixes types, or shapes do not fit.
         OutputExistsError
             If `out` is not empty and `resume` is False.
         CheckpointError
@@ -151,11 +152,11 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         if y is None and is_dataset(X):
             X, y, found = dataset_arrays(X)
             names = names if names is not None else found
-        config = resolve_config(self.preset, self.config, self.train_images)
-        resolve_game(config)
         if resume and out is None:
             raise ConfigError("resume=True needs the folder of the run; got out=None.")
-        schema = Schema.fit(X, y, names=names)
+        config = resolve_config(self.preset, self.config, self.train_images, kind=kind_of(X))
+        resolve_game(config)
+        schema = Schema.fit(X, y, names=names, missing=config.missing)
         x, c = schema.pack_X(X), schema.encode_y(y)
         device, seed = torch_device(self.device), as_seed(self.random_state)
         counts = torch.bincount(c, minlength=len(schema.labels))
@@ -166,8 +167,11 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
             seed=seed,
             device=device,
             counts=counts,
+            blocks=schema.blocks or (),
         )
-        self._set_fitted(config, schema, Drawing(state.G_ema, config.z_dim, state.snapshots), seed)
+        self._set_fitted(
+            config, schema, Drawing(state.G_ema, config.z_dim, state.snapshots, PIECES[schema.kind]), seed
+        )
         self.history_: list[dict[str, Any]] = []
         run, sound = None, None
         if out is not None:
@@ -178,17 +182,22 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
                 self.seed_ = run.about["seed"]
             else:
                 run.begin(state)
-        self._drawing = Drawing(state.G_ema, config.z_dim, state.snapshots)
+        self._drawing = Drawing(state.G_ema, config.z_dim, state.snapshots, PIECES[schema.kind])
 
         def log(state: GANState, line: dict[str, Any]) -> None:
-            self._drawing = Drawing(state.G_ema, config.z_dim, state.snapshots)
+            self._drawing = Drawing(state.G_ema, config.z_dim, state.snapshots, PIECES[schema.kind])
             if run is not None:
                 run.write(state, self.history_, self.sample_grid if schema.kind == "image" else None)
             if on_log is not None:
                 on_log(line)
 
         batches = BalancedBatches(
-            x.to(device), c, batch_size=config.batch_size, seed=self.seed_, unpack=schema.unpack_X
+            x.to(device),
+            c,
+            batch_size=config.batch_size,
+            seed=self.seed_,
+            unpack=schema.unpack_X,
+            pack=config.pack,
         )
         try:
             run_training(

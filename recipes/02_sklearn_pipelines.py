@@ -55,7 +55,7 @@ def make_ways(train_images):
 # %% Score them on the same folds
 def main(quick: bool = False) -> None:
     """Print mean scores over the folds, in percent."""
-    train_images = 200 if quick else 6_000
+    train_images = 500 if quick else 60_000
     X, y = make_data(n_malignant=30)
     folds = StratifiedKFold(n_splits=3, shuffle=True, random_state=0)
     print(f"{len(y)} rows, {int(y.sum())} of them malignant; means over 3 folds, in percent")

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import ganaug
-from ganaug.experiment.arms import ARMS, Arm, copies
+from ganaug.experiment.arms import ARMS, Arm
 
 HERE = Path("recipe-04")
 
@@ -32,11 +32,12 @@ def make_classifier():
 
 
 # %% An arm of one's own: what else could be added instead of synthetic samples?
-def noisy_copies(part):
-    """Return real samples of the wanted classes with Gaussian noise on every pixel."""
-    x = copies(part)
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(part.seed))
-    return (x + 0.1 * noise).clamp(-1, 1)
+def blends(part):
+    """Return samples between two real ones of the wanted class, as MixUp does within a class."""
+    rng = np.random.default_rng(part.seed)
+    pairs = np.stack([rng.choice(np.flatnonzero(part.c == k), 2) for k in part.extra_c])
+    share = torch.from_numpy(rng.random((len(pairs), 1, 1, 1))).float()
+    return share * part.x[pairs[:, 0]] + (1 - share) * part.x[pairs[:, 1]]
 
 
 def make_arms():
@@ -44,7 +45,7 @@ def make_arms():
     return {
         "nothing": ARMS["nothing"],
         "oversampling": ARMS["oversampling"],
-        "noisy copies": Arm(role="control", extra=noisy_copies),
+        "blends": Arm(role="control", extra=blends),
         "gan": ARMS["gan"],
     }
 

@@ -69,6 +69,53 @@ def test_a_frame_with_columns_of_several_kinds_is_saved(tiny, tmp_path: Path) ->
     assert source.y.tolist() == labels.tolist()
 
 
+def test_a_table_of_mixed_columns_is_saved(tmp_path: Path) -> None:
+    n = np.arange(60)
+    X = pd.DataFrame(
+        {
+            "x": np.where(n % 5, RNG.normal(size=60), np.nan),
+            "kind": pd.Categorical(np.array(["a", "b", None], dtype=object)[n % 3]),
+            "count": pd.array(np.where(n % 7, n, np.nan), dtype="Int64"),
+            "day": pd.Timestamp("2020") + pd.to_timedelta(n, unit="D"),
+        }
+    )
+    schema = Schema.fit(X, n % 2)
+    bank = SampleBank(schema.codec.to_numbers(X), n % 2, schema).save(tmp_path / "bank", shard_rows=25)
+    pd.testing.assert_frame_equal(SampleBank.open(bank.path).schema.codec.from_numbers(bank.samples[:]), X)
+    bank.export(tmp_path / "out")
+    source = open_data(tmp_path / "out" / "samples.csv")
+    assert source.X["kind"].isna().equals(X["kind"].isna())
+    assert source.X["x"].equals(X["x"])
+    assert source.X["day"].tolist() == X["day"].dt.strftime("%Y-%m-%d").tolist()
+
+
+def test_a_bank_of_mixed_columns_holds_what_generate_draws(tiny) -> None:
+    X = pd.DataFrame({"x": RNG.normal(size=40), "kind": RNG.choice(["a", "b"], 40)})
+    gan = ConditionalGAN(config=tiny, random_state=0).fit(X, np.arange(40) % 2)
+    bank = SampleBank.from_gan(gan, 300, random_state=1)
+    made = gan.generate(300, random_state=1)[0]
+    pd.testing.assert_frame_equal(gan.schema_.codec.from_numbers(bank.samples), made)
+
+
+@pytest.mark.parametrize("large", [[2**60 + 1, 2**60 + 3, 2**60 + 7], 2**62 + np.arange(40), [2**63 - 1, 0]])
+def test_large_integers_beside_numbers_are_written_as_generated(tiny, tmp_path: Path, large: Any) -> None:
+    X = pd.DataFrame({"id": np.resize(large, 40), "x": RNG.normal(size=40).round(2)})
+    gan = ConditionalGAN(config=tiny, random_state=0).fit(X, ["a", "b"] * 20)
+    SampleBank.from_gan(gan, 50, random_state=1).export(tmp_path / "out")
+    made = gan.generate(50, random_state=1)[0]
+    pd.testing.assert_frame_equal(open_data(tmp_path / "out" / "samples.csv").X, made)
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [(0, "0_"), ("", "target"), (None, "target"), (("a", 1), "('a', 1)")]
+)
+def test_any_name_of_the_labels_is_exported_as_text(tmp_path: Path, name: Any, column: str) -> None:
+    X = pd.DataFrame({"0": [1.0, 2, 3, 4]})
+    schema = Schema.fit(X, pd.Series([0, 0, 1, 1], name=name))
+    SampleBank(X.to_numpy(), np.array([0, 0, 1, 1]), schema).export(tmp_path / "out")
+    assert pd.read_csv(tmp_path / "out" / "samples.csv").columns.tolist() == ["0", column]
+
+
 def test_a_travelling_bank_carries_no_samples(saved: SampleBank) -> None:
     content = pickle.dumps(saved)
     assert len(content) < 5_000 < IMAGES.nbytes
@@ -301,7 +348,7 @@ def test_an_empty_bank_is_saved_and_exported(tmp_path: Path) -> None:
     assert (len(bank), bank.samples.shape, bank.samples.dtype) == (0, (0, 9, 12, 3), np.uint8)
     bank.export(tmp_path / "out")
     assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["cat", "dog", "eel"]
-    X = np.zeros((4, 2))
+    X = np.arange(8.0).reshape(4, 2)
     table = SampleBank(X[:0], np.zeros(0, np.int64), Schema.fit(X, [0, 0, 1, 1]))
     table.save(tmp_path / "table").export(tmp_path / "csv")
     assert (tmp_path / "csv" / "samples.csv").read_text() == "x0,x1,target\n"

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,10 @@ from safetensors.torch import load_file, save_file
 from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
-from ganaug import __version__, cli
+from ganaug import DataError, SampleBank, __version__, cli
+from ganaug.config import PRESETS
 from ganaug.data.sources import open_data
+from ganaug.experiment import paired
 
 pixels, targets = load_digits(return_X_y=True)
 IMAGES, DIGITS = pixels[targets < 3].reshape(-1, 8, 8)[:60].astype(np.uint8), targets[targets < 3][:60]
@@ -59,6 +62,29 @@ def write_csv(path, column="kind"):
     return path
 
 
+def mixed_frame():
+    """Return 60 rows of customers: integers, floats, text, booleans, missing cells, an empty column."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "age": rng.integers(20, 70, 60),
+            "income": rng.normal(50, 9, 60).round(2),
+            "town": rng.choice(["Ulm", "Bonn", "Kiel"], 60),
+            "member": rng.random(60) < 0.4,
+            "fax": np.nan,
+            "kind": np.where(np.arange(60) % 4 == 0, "yes", "no"),
+        }
+    )
+    frame.loc[::3, "income"] = np.nan
+    frame.loc[1::3, "town"] = None
+    return frame
+
+
+def write_mixed(path, **changes):
+    mixed_frame().assign(**changes).to_csv(path, index=False)
+    return path
+
+
 def everything_under(folder):
     return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
@@ -100,6 +126,63 @@ def test_a_table_comes_back_as_a_table(tmp_path):
     assert frame["kind"].tolist() == ["low"] * 4 + ["mid"] * 4 + ["top"] * 4
 
 
+@pytest.mark.parametrize("missing", ["keep", "fill"])
+def test_a_mixed_table_comes_back_with_its_columns_kinds_and_gaps(tmp_path, missing):
+    data = write_mixed(tmp_path / "t.csv")
+    fit = ("fit", data, "--target", "kind", "--missing", missing, "--out", tmp_path / "run", *BUDGET)
+    assert invoke(*fit).exit_code == 0
+    assert invoke("generate", tmp_path / "run", "--per-class", 50, "--out", tmp_path / "new").exit_code == 0
+    real, made = pd.read_csv(data), pd.read_csv(tmp_path / "new" / "samples.csv")
+    assert list(made.columns) == list(real.columns)
+    assert made.dtypes.to_dict() == real.dtypes.to_dict()
+    assert set(made["town"].dropna()) <= {"Ulm", "Bonn", "Kiel"}
+    gaps = made.isna().mean()
+    assert gaps["fax"] == 1
+    assert gaps[["age", "member", "kind"]].max() == 0
+    assert (gaps[["income", "town"]] > 0).all() == (missing == "keep")
+
+
+def test_codes_beside_numbers_are_written_as_seen_in_a_table(tmp_path):
+    codes = np.resize([2**60 + 1, 2**60 + 3], 60)
+    frame = pd.DataFrame({"code": codes, "x": np.arange(60) / 4, "target": ["a", "b", "b"] * 20})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert invoke("fit", tmp_path / "t.csv", "--out", tmp_path / "run", *BUDGET).exit_code == 0
+    invoke("generate", tmp_path / "run", "--per-class", 20, "--out", tmp_path / "new")
+    assert set(pd.read_csv(tmp_path / "new" / "samples.csv")["code"]) <= set(codes.tolist())
+
+
+def test_a_table_whose_rows_have_an_index_without_a_name_exits_with_3(command, tmp_path):
+    (tmp_path / "t.csv").write_text("x,target\n" + "r,1,a\ns,2,b\n" * 9)
+    code, out, shown = command("fit", tmp_path / "t.csv", "--out", tmp_path / "run", *BUDGET)
+    assert (code, out) == (3, "")
+    assert one_line_that_names(shown, "rows that have more cells than the header")
+
+
+def test_a_mixed_table_becomes_a_bank(tmp_path):
+    data = write_mixed(tmp_path / "t.csv")
+    invoke("fit", data, "--target", "kind", "--out", tmp_path / "run", *BUDGET)
+    made = invoke("generate", tmp_path / "run", "--per-class", 5, "--format", "bank", "--out",
+                  tmp_path / "bank")  # fmt: skip
+    assert made.exit_code == 0
+    bank = SampleBank.open(tmp_path / "bank")
+    assert bank.counts == {"no": 5, "yes": 5}
+    assert bank.schema.codec.columns == ("age", "income", "town", "member", "fax")
+
+
+def test_progress_counts_rows_of_a_table_and_images_of_images(tmp_path, monkeypatch):
+    units = []
+
+    @contextmanager
+    def seen(what, total, unit):
+        units.append((what, total, unit))
+        yield lambda *_: None
+
+    monkeypatch.setattr(cli, "progress", seen)
+    invoke("fit", write_mixed(tmp_path / "t.csv"), "--target", "kind", "--out", tmp_path / "a", *BUDGET)
+    invoke("fit", write_npz(tmp_path / "d.npz"), "--out", tmp_path / "b", *BUDGET)
+    assert units == [("training", 64, "rows"), ("training", 64, "images")]
+
+
 def test_digits_need_no_file(tmp_path):
     fit = invoke("fit", "digits", "--out", tmp_path / "run", "--json", *BUDGET)
     assert sum(json.loads(fit.stdout)["classes"].values()) == 1797
@@ -123,6 +206,34 @@ def test_a_comparison_is_printed_with_its_verdict(tmp_path):
     assert "over best control" in shown.stdout
     assert "3 paired seeds" in shown.stdout
     assert list(tmp_path.iterdir()) == [data]
+
+
+def test_folds_a_training_size_and_a_metric_reach_the_comparison(tmp_path):
+    data = write_mixed(tmp_path / "t.csv")
+    shown = invoke("compare", data, "--target", "kind", "--no-track", "--folds", 4, "--train-size", 30,
+                   "--metric", "average_precision", "--classifier", "logistic", "--arms", "nothing,gan",
+                   "--json", "--jobs", 1, *BUDGET)  # fmt: skip
+    assert shown.exit_code == 0, shown.output
+    record = json.loads(shown.stdout)
+    assert record["metric"] == "average_precision"
+    assert {(c["seed"], c["n_train"], c["n_test"]) for c in record["cells"]} == {
+        (s, 30, 15) for s in range(8)
+    }
+
+
+def test_folds_of_digits_leave_the_few_labels_aside(tmp_path, monkeypatch):
+    asked = {}
+
+    def stop(*_, **settings):
+        asked.update(settings)
+        raise DataError("enough")
+
+    monkeypatch.setattr(paired, "compare", stop)
+    for args, few in ((("--folds", 3), None), (("--train-size", 200), None), ((), 10)):
+        with pytest.raises(DataError, match="enough"):
+            invoke("compare", "digits", "--no-track", *args)
+        assert asked["labelled_per_class"] == few
+        assert asked["seeds"] == 6
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
@@ -178,13 +289,14 @@ def patched(what, *args):
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_run_stopped_by_a_signal_exits_with_75_and_its_own_words_finish_it(tmp_path, name):
-    data = write_csv(tmp_path / "t.csv")
-    args = ("fit", data, "--target", "kind", "--preset", "quick", "--seed", 3, "--train-images", 512)
+    data, batch_size = write_csv(tmp_path / "t.csv"), PRESETS["quick"]["table"].batch_size
+    budget = ("--train-images", 8 * batch_size)
+    args = ("fit", data, "--target", "kind", "--preset", "quick", "--seed", 3, *budget)
     stopped = patched(name, *args, "--out", tmp_path / "parts")
     assert stopped.returncode == 75
     assert stopped.stdout == ""
     (line,) = stopped.stderr.splitlines()
-    assert line.startswith(f"{name} after 192 images")
+    assert line.startswith(f"{name} after {3 * batch_size} images")
     assert line.endswith("Run the same command again with --resume.")
     assert not (tmp_path / "parts" / "generator.safetensors").exists()
     resumed = invoke(*args, "--out", tmp_path / "parts", "--resume")
@@ -275,6 +387,8 @@ def test_help_loads_no_heavy_library():
         ("generate", "x", "--per-class", "0", "--out", "y"),
         ("compare", "digits", "--seeds", "2"),
         ("compare", "digits", "--labelled", "0"),
+        ("compare", "digits", "--folds", "1"),
+        ("compare", "digits", "--train-size", "0"),
     ],
 )
 def test_wrong_usage_exits_with_2(command, tmp_path, monkeypatch, args):
@@ -342,6 +456,40 @@ def test_bad_data_exits_with_3_and_leaves_nothing_behind(command, tmp_path, case
     assert one_line_that_names(shown, named)
     assert everything_under(tmp_path) == before
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "target", "named"),
+    [
+        ({}, "kinds", "it has 'age', 'income', 'town', 'member', 'fax', 'kind'"),
+        ({}, "kinds", "Did you mean 'kind'?"),
+        ({"kind": ["maybe", *mixed_frame()["kind"][1:]]}, "kind", "'maybe' has 1"),
+        ({"kind": [None, *mixed_frame()["kind"][1:]]}, "kind", "1 labels are missing"),
+        ({"age": [np.inf, *range(59)]}, "kind", "column 'age' must be finite; got 1 infinite"),
+        (dict.fromkeys(mixed_frame().columns[:-1], 3), "kind", "X must have a column that varies"),
+    ],
+)
+def test_a_bad_table_exits_with_3_and_says_what_is_wrong(command, tmp_path, changes, target, named):
+    data = write_mixed(tmp_path / "t.csv", **changes)
+    for args in (("fit", data, "--out", tmp_path / "run"), ("compare", data, "--no-track")):
+        code, out, shown = command(*args, "--target", target, *BUDGET)
+        assert (code, out) == (3, "")
+        assert one_line_that_names(shown, named)
+    assert list(tmp_path.iterdir()) == [data]
+
+
+def test_a_column_of_numbers_and_words_is_text(tmp_path):
+    data = write_mixed(tmp_path / "t.csv", age=["unknown", *range(59)])
+    assert invoke("fit", data, "--target", "kind", "--out", tmp_path / "run", *BUDGET).exit_code == 0
+    invoke("generate", tmp_path / "run", "--per-class", 5, "--out", tmp_path / "new")
+    made = pd.read_csv(tmp_path / "new" / "samples.csv", dtype=str)
+    assert set(made["age"]) <= {"unknown", *map(str, range(59))}
+
+
+def test_an_unknown_treatment_of_missing_cells_is_answered_with_the_nearest(command, tmp_path):
+    code, _, shown = command("fit", "digits", "--out", tmp_path / "run", "--missing", "fil")
+    assert code == 1
+    assert one_line_that_names(shown, "Did you mean 'fill'")
 
 
 def test_an_unknown_preset_is_answered_with_the_nearest(command, tmp_path):

@@ -32,9 +32,16 @@ ROOTS = [
 ]
 MORE = [
     "ganaug.adversarial.diffaugment.diff_augment",
+    "ganaug.adversarial.matching.Correlations",
+    "ganaug.adversarial.matching.Moments",
     "ganaug.data.sources.open_data",
+    "ganaug.data.tables.TableCodec",
+    "ganaug.experiment.arms.Arm",
+    "ganaug.experiment.preprocessing.TableFrame",
     "ganaug.networks.mlp.mlp",
+    "ganaug.networks.residual_mlp.residual_mlp",
     "ganaug.networks.resnet.resnet",
+    "ganaug.networks.rows.RowHead",
 ]
 
 

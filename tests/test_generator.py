@@ -76,6 +76,47 @@ def test_a_frame_gives_frames_and_a_series(table, tiny) -> None:
     assert ((made >= frame.min()) & (made <= frame.max())).all(axis=None)
 
 
+def customers() -> tuple[pd.DataFrame, pd.Series]:
+    """Return 80 rows of text, categories, booleans, integers, dates and missing cells."""
+    n, rng = 80, np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "income": np.where(rng.random(n) < 0.2, np.nan, rng.lognormal(size=n)),
+            "town": rng.choice(["Ulm", "Bonn", None], n),
+            "grade": pd.Categorical(rng.choice(["low", "high"], n), ["low", "mid", "high"], ordered=True),
+            "member": rng.random(n) < 0.4,
+            "visits": pd.array(rng.poisson(2, n), dtype="Int64"),
+            "since": pd.date_range("2020-01-01", periods=n),
+            "country": "DE",
+        }
+    )
+    return frame, pd.Series(np.repeat(["stays", "leaves"], [60, 20]), name="outcome")
+
+
+@pytest.mark.parametrize("pack", [1, 4])
+def test_a_frame_of_mixed_columns_travels_with_its_dtypes(tiny, tmp_path: Path, pack: int) -> None:
+    X, y = customers()
+    config = replace(tiny, network="auto", pack=pack, matching=("moments",))
+    fitted = ConditionalGAN(config=config, random_state=0).fit(X, y)
+    fitted.save(tmp_path)
+    made, labels = fitted.generate(30, random_state=1)
+    again, _ = load(tmp_path).generate(30, random_state=1)
+    pd.testing.assert_frame_equal(made, again)
+    assert made.dtypes.to_dict() == X.dtypes.to_dict()
+    assert labels.value_counts().to_dict() == {"stays": 30, "leaves": 30}
+    assert set(made["town"].dropna()) <= {"Ulm", "Bonn"}
+    assert made["since"].between(X["since"].min(), X["since"].max()).all()
+    assert (made["country"] == "DE").all()
+    assert made[["grade", "member", "visits", "since"]].notna().all(axis=None)
+
+
+@pytest.mark.parametrize("missing", ["keep", "fill"])
+def test_missing_cells_are_generated_where_they_are_kept(tiny, missing: str) -> None:
+    config = replace(tiny, network="auto", missing=missing)
+    made, _ = ConditionalGAN(config=config, random_state=0).fit(*customers()).generate(100, random_state=0)
+    assert made[["income", "town"]].isna().any().tolist() == [missing == "keep"] * 2
+
+
 def test_a_torch_data_set_gives_tensors(digits, tiny) -> None:
     X, y = torch.from_numpy(digits[0])[:, None], torch.from_numpy(digits[1])
     made, labels = ConditionalGAN(config=tiny, random_state=0).fit(TensorDataset(X, y)).generate({4: 2})

@@ -22,6 +22,9 @@ PRINTED = {
     "04_compare_and_mlflow.py": r"Verdict: (helps|no evidence of gain|hurts): gan against (.*\n)+"
     r"MLflow: verdict '(helps|no evidence|hurts)', 12 child runs\n(  .* from 3 runs\n){4}",
     "05_choose_the_game.py": r"game .*\n(.+ 640 .* %\n){6}real samples .* %\n",
+    "06_imbalanced_table.py": r"442 rows, 35 of them rapid, \d+ without blood pressure\n(.*\n)+"
+    r"logistic, 1 times 5 folds:\n(.*\n)+Verdict: (.*\n)+boosting, .*\n(.*\n){7}"
+    r"Verdict: (helps|no evidence of gain|hurts): gan against .*, 5 paired seeds\.\n.+",
 }
 
 

@@ -38,6 +38,7 @@ class Duel:
     logits: Tensor  # (2n,) or (2n, k): D's answer for x_both, graph attached
     means: Tensor  # (2,) running means of the real and of the fake logits, detached
     generator: torch.Generator  # where a penalty's random numbers come from
+    pack: int = 1  # so many neighbours are one sample to D, and have its logit
 
     @property
     def real(self) -> Tensor:
@@ -51,15 +52,20 @@ class Duel:
 
     @cached_property
     def slopes(self) -> Tensor:
-        """Squared norm of the gradient of each sample's logits (2n,); R1 and R2 share it."""
-        return _gradient(self.logits, self.x_both).square().sum(1)
+        """Squared norm of the gradient of each sample's (or pack's) logits (2n,); R1 and R2 share it."""
+        return self._gradient(self.logits, self.x_both).square().sum(1)
 
     def gradient_norm(self, x: Tensor) -> Tensor:
         """Return the norm, not squared, of D's gradient at other samples x (n, ...) of classes c."""
         x = x.detach().requires_grad_()
         # sqrt of a sum of squares has no derivative where D is flat; vector_norm takes 0 there
-        norm: Tensor = torch.linalg.vector_norm(_gradient(self.D(x, self.c), x), dim=1)
+        norm: Tensor = torch.linalg.vector_norm(self._gradient(self.D(x, self.c), x), dim=1)
         return norm
+
+    def _gradient(self, logits: Tensor, x: Tensor) -> Tensor:
+        """Return the gradient of each sample's logits, flat (n, ...) or that of its pack, differentiable."""
+        slope = torch.autograd.grad(logits.sum(), x, create_graph=True)[0] / self.pack
+        return slope.reshape(len(x) // self.pack, -1).repeat_interleave(self.pack, dim=0)
 
     def uniform(self, *shape: int) -> Tensor:
         """Return random numbers in [0, 1), of the samples' type."""
@@ -131,7 +137,8 @@ class GradientPenalty(_Penalty):
 
     def penalty(self, duel: Duel) -> Tensor:
         """Return weight * (slope - 1)^2 at one random point of the line between each pair (n,)."""
-        share = duel.uniform(len(duel.c), *[1] * (duel.real.ndim - 1))
+        share = duel.uniform(len(duel.c) // duel.pack, *[1] * (duel.real.ndim - 1))
+        share = share.repeat_interleave(duel.pack, 0)  # a pack is on the line between two packs
         return self.weight * (duel.gradient_norm(torch.lerp(duel.real, duel.fake, share)) - 1) ** 2
 
 
@@ -256,8 +263,3 @@ def lazy_penalty(regularizers: Sequence[Regularizer], duel: Duel, step: int) -> 
 
 def _due(regularizers: Sequence[Regularizer], step: int) -> list[Regularizer]:
     return [r for r in regularizers if step % r.every == 0]
-
-
-def _gradient(logits: Tensor, x: Tensor) -> Tensor:
-    """Return the gradient of each sample's logits, flat (n, ...), itself differentiable."""
-    return torch.autograd.grad(logits.sum(), x, create_graph=True)[0].flatten(1)

@@ -1,6 +1,6 @@
 """What the caller's X and y look like, and the way from there to tensors and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganaug._checks import did_you_mean, listed, number
+from ganaug._checks import did_you_mean, known_name, listed, number
 from ganaug.data.images import ImageCodec
-from ganaug.data.tables import TableCodec
+from ganaug.data.storage import Storage, plain, read
+from ganaug.data.tables import MISSING, TableCodec, known_names, odd_names
 from ganaug.errors import ConfigError, DataError
 
 CODECS: dict[str, type[ImageCodec] | type[TableCodec]] = {"image": ImageCodec, "table": TableCodec}
@@ -25,19 +26,33 @@ class Schema:
     names: tuple[str, ...]  # class names, by which classes may be asked for too
     x_container: str  # "numpy", "torch" or "pandas"
     y_container: str
-    y_name: str | None = None  # name of the Series, where y was one
+    y_name: Hashable = None  # name of the Series, where y was one
+    y_storage: Storage | None = None  # how labels were written, where that is one of pandas' own ways
 
     @property
     def kind(self) -> str:
         """Return "image" or "table"."""
         return "image" if isinstance(self.codec, ImageCodec) else "table"
 
+    @property
+    def blocks(self) -> tuple[int, ...] | None:
+        """Widths of the blocks of an encoded row, 1 for a scalar and more for a one-hot; None for images."""
+        return None if isinstance(self.codec, ImageCodec) else self.codec.blocks
+
     @classmethod
-    def fit(cls, X: Any, y: Any, *, names: Sequence[str] | None = None) -> "Schema":
-        """Return the schema of X and y after checking both; all mistakes raise DataError."""
+    def fit(cls, X: Any, y: Any, *, names: Sequence[str] | None = None, missing: str = "keep") -> "Schema":
+        """Return the schema of X and y after checking both; all mistakes raise DataError.
+
+        Missing cells of a table are learned, or filled with other cells of their column: "keep", "fill".
+        """
         if y is None:
             raise DataError("y must hold a label per sample; got None. ganaug learns per class.")
-        X_array, y_array = _array(X), np.asarray(_array(y))
+        if isinstance(y, str):
+            raise DataError(
+                f"y must hold a label per sample; got the text {y!r}. Where that is a column of X, pass "
+                f"X.drop(columns={y!r}) and X[{y!r}]."
+            )
+        X_array, y_array = as_array(X), label_array(y)
         if X_array.ndim not in (2, 3, 4):
             raise DataError(
                 "X must be a table (n, n_features) or images (n, height, width[, channels]); got "
@@ -48,7 +63,10 @@ class Schema:
                 f"y must have one label for each of the {len(X_array)} samples; got shape {y_array.shape}."
             )
         labels = _labels(y_array)
-        codec = (TableCodec if X_array.ndim == 2 else ImageCodec).fit(X_array)
+        known_name("missing", missing, MISSING)
+        table = X_array.ndim == 2
+        codec = TableCodec.fit(X_array, missing=missing) if table else ImageCodec.fit(X_array)
+        extension = hasattr(y, "iloc") and not isinstance(y.dtype, np.dtype)
         own_names = tuple(str(n) for n in names) if names is not None else None
         if own_names is not None and len(own_names) != len(labels):
             own_names = _names_of(labels, own_names)
@@ -58,19 +76,21 @@ class Schema:
             names=own_names or tuple(str(v) for v in labels.tolist()),
             x_container=_container(X),
             y_container=_container(y),
-            y_name=str(y.name) if getattr(y, "name", None) is not None else None,
+            y_name=_series_name(y) if _container(y) == "pandas" else None,
+            y_storage=read("y", y).storage if extension else None,
         )
 
     def encode_X(self, X: Any) -> Tensor:
         """Return X as float32 tensor (n, *shape)."""
-        return self.codec.encode(_array(X)).float()
+        return self.codec.encode(as_array(X)).float()
 
     def pack_X(self, X: Any) -> Tensor:
-        """Return X (n, *shape) in few bytes: uint8 for images of up to 256 levels, else float32.
+        """Return X in few bytes: images as uint8 where they have up to 256 levels, else float32.
 
-        Images lie channels last in memory. Only data that `fit` saw may be packed.
+        Images (n, *shape) lie channels last in memory; a row of a table has a number per block. Only data
+        that `fit` saw may be packed.
         """
-        return self.codec.pack(_array(X))
+        return self.codec.pack(as_array(X))
 
     def unpack_X(self, packed: Tensor) -> Tensor:
         """Return rows of what `pack_X` gave as float32 (n, *shape), equal to those of `encode_X`."""
@@ -78,7 +98,7 @@ class Schema:
 
     def encode_y(self, y: Any) -> Tensor:
         """Return class indices (n,); a label that fit did not see raises DataError."""
-        y_array = np.asarray(_array(y))
+        y_array = label_array(y)
         c = np.searchsorted(self.labels, y_array).clip(max=len(self.labels) - 1)
         unknown = np.unique(y_array[self.labels[c] != y_array])
         if len(unknown):
@@ -98,7 +118,9 @@ class Schema:
         if self.y_container == "pandas":
             import pandas as pd
 
-            return pd.Series(y, name=self.y_name)
+            if self.y_storage is not None:
+                y = self.y_storage.write(y, np.zeros(len(y), dtype=bool))
+            return pd.Series(y, name=self.y_name, dtype=y.dtype)
         return y
 
     def index_counts(self, counts: int | Mapping[Any, int]) -> list[tuple[int, int]]:
@@ -136,6 +158,7 @@ class Schema:
             "x_container": self.x_container,
             "y_container": self.y_container,
             "y_name": self.y_name,
+            "y_storage": None if self.y_storage is None else self.y_storage.to_dict(),
         }
 
     @classmethod
@@ -147,8 +170,14 @@ class Schema:
             names=tuple(values["names"]),
             x_container=values["x_container"],
             y_container=values["y_container"],
-            y_name=values["y_name"],
+            y_name=known_names([values["y_name"]])[0],
+            y_storage=None if values["y_storage"] is None else Storage.from_dict(values["y_storage"]),
         )
+
+
+def kind_of(X: Any) -> str:
+    """Return "table" for rows (n, n_features), else "image"."""
+    return "table" if as_array(X).ndim == 2 else "image"
 
 
 def take(X: Any, rows: np.ndarray[Any, Any]) -> Any:
@@ -167,12 +196,19 @@ def stack(first: Any, second: Any) -> Any:
     return np.concatenate([first, second])
 
 
-def _array(values: Any) -> Any:
-    """Return an array, keeping a DataFrame as it is so that its columns keep their dtypes."""
+def as_array(values: Any) -> Any:
+    """Return an array, keeping a DataFrame as it is so that its columns keep their dtypes.
+
+    Lists of rows that hold text become an array of objects, so that their numbers stay numbers.
+    """
     if isinstance(values, Tensor):
         return values.detach().cpu().numpy()
+    if hasattr(values, "iloc") and hasattr(values, "columns"):
+        return values
     try:
-        return values if hasattr(values, "columns") else np.asarray(values)
+        array = np.asarray(values)
+        text = array.ndim == 2 and array.dtype.kind in "US" and not hasattr(values, "dtype")
+        return np.asarray(values, dtype=object) if text else array
     except ValueError as error:  # nested sequences of different lengths
         raise DataError(f"X and y must be arrays of one shape: {error}") from error
 
@@ -183,30 +219,53 @@ def _container(values: Any) -> str:
     return "pandas" if hasattr(values, "iloc") else "numpy"
 
 
-def _labels(y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise DataError(
-            f"y must have a label per sample; {int((~np.isfinite(y)).sum())} labels are missing. "
-            "Drop those samples."
-        )
+def _series_name(y: Any) -> Hashable:
+    (name,) = known_names([getattr(y, "name", None)])
+    return str(name) if odd_names([name]) else name
+
+
+def label_array(y: Any) -> np.ndarray[Any, Any]:
+    """Return labels as an array, in which objects of numpy's types are Python's."""
+    array = np.asarray(as_array(y))
+    return np.asarray(np.frompyfunc(plain, 1, 1)(array)) if array.dtype == object else array
+
+
+def checked_labels(y: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return the labels of an array (n,), sorted, and their counts; bad labels raise DataError."""
+    numbers = y
     if y.dtype.kind not in "biufOU":
         raise DataError(f"labels must be numbers, booleans or text; got dtype {y.dtype}.")
-    if y.dtype.kind == "O":
+    if y.dtype == object:
         import pandas as pd
 
-        missing = int(pd.isna(y).sum())
-        if missing:
-            raise DataError(
-                f"y must have a label per sample; {missing} labels are missing. Drop those samples."
-            )
-        if len({type(v) for v in y}) > 1:
-            kinds = sorted({type(v).__name__ for v in y})
+        _require_labels(int(pd.isna(y).sum()))
+        kinds = sorted({type(v).__name__ for v in y})
+        if len(kinds) > 1:
             raise DataError(f"labels must be of one type; got {listed(kinds)}.")
-    if y.dtype.kind == "f" and np.any(y % 1):
-        raise DataError("y must hold class labels; got fractional numbers. ganaug classifies only.")
+        if not set(kinds) <= {"str", "bool", "int", "float"}:
+            raise DataError(f"labels must be numbers, booleans or text; got {listed(kinds)}.")
+        numbers = y.astype(np.float64) if kinds == ["float"] else y
+    if numbers.dtype.kind == "f":
+        _require_labels(int((~np.isfinite(numbers)).sum()))
+        if np.any(numbers % 1):
+            raise DataError(
+                "y must hold class labels; got fractional numbers, as of a continuous target. ganaug "
+                "classifies only."
+            )
     labels, counts = np.unique(y, return_counts=True)
     if len(labels) < 2:
-        raise DataError(f"y must have at least two classes; got {len(labels)}: {listed(labels)}.")
+        got = f"1 class: {listed(labels)}" if len(labels) else "no labels"
+        raise DataError(f"y must have at least two classes; got {got}.")
+    return labels, counts
+
+
+def _require_labels(missing: int) -> None:
+    if missing:
+        raise DataError(f"y must have a label per sample; {missing} labels are missing. Drop those samples.")
+
+
+def _labels(y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    labels, counts = checked_labels(y)
     if counts.min() < 2:
         raise DataError(
             f"each class must have at least 2 samples; {listed(labels[counts < 2])} has 1. "

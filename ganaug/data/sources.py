@@ -232,9 +232,24 @@ def _csv(path: Path, target: str) -> Source:
     import pandas as pd
 
     try:
-        frame = pd.read_csv(path)
+        header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(path, index_col=False, low_memory=False)
+    except pd.errors.ParserWarning as error:
+        raise DataError(
+            f"{path} must have as many cells in a row as in its header; got rows that have more cells than "
+            "the header. Name all columns, or remove the one without a name."
+        ) from error
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         raise DataError(f"{path} cannot be read as CSV: {error}") from error
+    twice = sorted(set(header[header.duplicated() & (header != "")]))
+    if twice:
+        raise DataError(
+            f"{path} must name each column once; got {listed(twice)} more than once. Rename them."
+        )
+    if not len(frame):
+        raise DataError(f"{path} must hold rows under its header; got none.")
     if target not in frame.columns:
         raise DataError(
             f"{path} has no column {target!r}; it has {listed(frame.columns)}. "

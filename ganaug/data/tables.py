@@ -1,25 +1,33 @@
-"""Table codec: numeric columns to [-1, 1] by their own quantiles, and back."""
+"""Table codec: rows of mixed columns to scalars in [-1, 1] and one-hots, and back."""
 
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from types import NoneType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ganaug._checks import finite, listed
+from ganaug._checks import known_name, listed
+from ganaug._random import numpy_stream
+from ganaug.data.cells import Cells, Floats
+from ganaug.data.columns import UNKNOWN, Column
+from ganaug.data.storage import plain
 from ganaug.errors import DataError
 
-N_KNOTS = 257
+MISSING = ("keep", "fill")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableCodec:
-    """Each column goes through its own piecewise linear distribution function to [-1, 1].
+    """Each column becomes a choice among its frequent values, a scalar in [-1, 1], or both.
 
-    Heavy tails become even, which a generator with a bounded output can reach; integers and
-    booleans come back as such; a constant column comes back constant. Values outside the range
-    of the fit are cut to it.
+    Numbers go through their own piecewise linear distribution function, so that heavy tails become
+    even; values that occur often, categories and missing cells have a place in a one-hot. Whatever is
+    decoded has the dtypes, categories, decimals and ranges of the fit; a column of one value, also one
+    that is missing throughout, takes no place in an encoded row and comes back as it was.
 
     Examples
     --------
@@ -29,97 +37,232 @@ class TableCodec:
     [-1.0, 0.0, 1.0]
     >>> codec.decode(codec.encode(X)).tolist()
     [[1.0, 5.0], [2.0, 5.0], [100.0, 5.0]]
+
+    >>> import pandas as pd
+    >>> X = pd.DataFrame({"size": [1.5, 2, 9, None], "colour": pd.Categorical(["red", "blue", "red", "red"])})
+    >>> codec = TableCodec.fit(X)
+    >>> codec.blocks
+    (1, 2, 2)
+    >>> codec.decode(codec.encode(X)).equals(X)
+    True
     """
 
     columns: tuple[Any, ...] | None  # names, where X was a DataFrame
-    dtypes: tuple[str, ...]  # numpy name per column
-    knots: tuple[tuple[float, ...], ...]  # increasing values per column, at even steps of [-1, 1]
+    index_dtype: str = "object"  # of the names
+    index_names: tuple[Any, ...] = (None,)
+    missing: str = "keep"  # or "fill"
+    parts: tuple[Column, ...]
+
+    @cached_property
+    def blocks(self) -> tuple[int, ...]:
+        """Widths of the consecutive blocks of an encoded row: 1 for a scalar, more for a one-hot."""
+        return tuple(width for part in self.parts for width in part.blocks)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of an encoded row: (n_features,)."""
-        return (len(self.knots),)
+        """Shape of an encoded row: (sum of the blocks,)."""
+        return (sum(self.blocks),)
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """Name of the dtype of each column."""
+        return tuple(part.cells.storage.dtype for part in self.parts)
 
     @classmethod
-    def fit(cls, X: Any) -> "TableCodec":
-        """Return the codec of a numeric array (n, n_features) or DataFrame."""
+    def fit(cls, X: Any, *, missing: str = "keep") -> "TableCodec":
+        """Return the codec of an array (n, n_features) or DataFrame of mixed columns.
+
+        Missing cells are learned and generated where `missing` is "keep"; with "fill" they are replaced
+        by values drawn from the observed cells of their column, and none is generated.
+        """
+        known_name("missing", missing, MISSING)
         if not X.shape[1]:
             raise DataError("X must have at least one column; got none.")
-        columns = tuple(X.columns) if hasattr(X, "columns") else None
-        if columns is not None and len(set(columns)) < len(columns):
-            twice = sorted({str(c) for c in columns if columns.count(c) > 1})
-            raise DataError(f"column names must be unique; got {listed(twice)} more than once.")
-        dtypes = [getattr(d, "numpy_dtype", d) for d in getattr(X, "dtypes", [])]  # of pandas' nullable ones
-        dtypes = dtypes or [X.dtype] * X.shape[1]
-        wrong = [i for i, d in enumerate(dtypes) if getattr(d, "kind", "O") not in "uifb"]
-        if wrong:
-            names = [columns[i] if columns else i for i in wrong]
+        if not len(X):
+            raise DataError("X must have at least one row; got none.")
+        index = _index(X) if hasattr(X, "columns") else {"columns": None}
+        parts = []
+        for j, (name, column) in enumerate(_columns_of(X)):
+            cells = Cells.fit(name, column)
+            parts.append(Column.fit(cells, _filled(cells.numbers(name, column), missing, j)))
+        codec = cls(**index, missing=missing, parts=tuple(parts))
+        if not codec.blocks:
             raise DataError(
-                f"columns must be numeric or boolean; {listed(names)} are not "
-                f"(dtype {dtypes[wrong[0]]}). Encode them first, e.g. with sklearn's OrdinalEncoder."
+                f"X must have a column that varies; each of its {len(parts)} columns is constant, so there "
+                "is nothing to learn. Add columns that differ from row to row."
             )
-        values = _values(X)
-        finite("X", values)
-        steps = np.linspace(0, 1, min(len(values), N_KNOTS))
-        knots = (np.unique(np.quantile(column, steps)) for column in values.T)
-        return cls(
-            columns=columns,
-            dtypes=tuple(np.dtype(str(d)).name for d in dtypes),
-            knots=tuple(tuple(k.tolist()) for k in knots),
-        )
+        return codec
 
     def encode(self, X: Any) -> Tensor:
-        """Return (n, n_features) in [-1, 1], float64."""
-        names = tuple(X.columns) if hasattr(X, "columns") else self.columns
-        if self.columns is not None and names != self.columns:
-            raise DataError(f"columns must be {listed(self.columns)} as in fit; got {listed(names or ())}.")
-        values = _values(X)
-        if values.shape[1:] != self.shape:
-            raise DataError(f"X must have {self.shape[0]} columns as in fit; got {values.shape[1]}.")
-        columns = [
-            np.interp(v, k, np.linspace(-1, 1, len(k))) if len(k) > 1 else np.zeros(len(v))
-            for v, k in zip(values.T, self.knots, strict=True)
-        ]
-        return torch.from_numpy(np.stack(columns, axis=1))
+        """Return (n, *shape), float64: scalars in [-1, 1], and exact one-hots.
+
+        A category that fit did not see is put where rare ones are, or on all places alike.
+        """
+        packed = torch.from_numpy(self._packed(X))
+        x = self.unpack(packed.where(_places(self.blocks, packed.device)[1], packed.clamp(min=0)))
+        starts = np.cumsum([0, *self.blocks])
+        for b in (packed == UNKNOWN).any(0).nonzero().flatten().tolist():
+            if self.blocks[b] > 1:
+                x[packed[:, b] == UNKNOWN, starts[b] : starts[b + 1]] = 1 / self.blocks[b]
+        return x
 
     def decode(self, x: Tensor) -> Any:
-        """Return rows in the caller's dtypes: an array, or a DataFrame where X was one."""
-        columns = []
-        for v, k, dtype in zip(x.detach().cpu().double().numpy().T, self.knots, self.dtypes, strict=True):
-            column = np.interp(v, np.linspace(-1, 1, len(k)), k)
-            columns.append((column if np.dtype(dtype).kind == "f" else np.rint(column)).astype(dtype))
-        if self.columns is None:
-            return np.stack(columns, axis=1)
-        import pandas as pd
+        """Return rows in the caller's dtypes: an array, or a DataFrame where X was one.
 
-        frame = pd.DataFrame(dict(enumerate(columns)))
-        frame.columns = pd.Index(self.columns)
-        return frame
+        Of a one-hot the largest number counts; scalars are cut to [-1, 1].
+        """
+        rows = x.detach().cpu()
+        blocks = [
+            block.double().clamp(-1, 1).flatten().numpy() if block.shape[1] == 1 else block.argmax(1).numpy()
+            for block in rows.split(list(self.blocks), dim=1)
+        ]
+        numbers = []
+        for part in self.parts:
+            own, blocks = blocks[: len(part.blocks)], blocks[len(part.blocks) :]
+            numbers.append(part.numbers(own, len(rows)))
+        return self.from_numbers(np.stack(numbers, axis=1))
+
+    @property
+    def numeric(self) -> bool:
+        """Whether all columns have numpy's numeric dtypes, and one dtype holds each cell as it is."""
+        cells = [part.cells for part in self.parts]
+        stored = [c.storage for c in cells]
+        if any(s.extension or s.objects or np.dtype(s.dtype).kind not in "uifb" for s in stored):
+            return False
+        common = np.result_type(*self.dtypes)
+        exact = 2 ** (np.finfo(common).nmant + 1) if common.kind == "f" else np.inf
+        return all(max(abs(c.low), abs(c.high)) <= exact for c in cells)
+
+    def to_numbers(self, X: Any) -> Floats:
+        """Return the cells as numbers (n, n_features); see `Cells`."""
+        cells = [part.cells.numbers(*c) for part, c in zip(self.parts, _columns_of(X), strict=True)]
+        return np.stack(cells, axis=1)
+
+    def from_numbers(self, numbers: Floats) -> Any:
+        """Return the rows that `to_numbers` describes: an array, or a DataFrame where X was one."""
+        cells = [part.cells.cells(column) for part, column in zip(self.parts, numbers.T, strict=True)]
+        return np.stack(cells, axis=1) if self.columns is None else self._frame(cells)
 
     def pack(self, X: Any) -> Tensor:
-        """Return encoded rows (n, n_features), float32."""
-        return self.encode(X).float()
+        """Return rows as (n, number of blocks), float32: scalars, and places in one-hots."""
+        packed = torch.from_numpy(self._packed(X)).float()
+        return packed.where(_places(self.blocks, packed.device)[1], packed.clamp(min=0))
 
     def unpack(self, packed: Tensor) -> Tensor:
-        """Return packed rows as they are."""
-        return packed
+        """Return packed rows as (n, *shape), equal to the encoded ones."""
+        if len(self.blocks) == self.shape[0]:
+            return packed
+        starts, scalar = _places(self.blocks, packed.device)
+        x = packed.new_zeros(len(packed), *self.shape)
+        index = starts + packed.masked_fill(scalar, 0).long()
+        return x.scatter_(1, index, torch.where(scalar, packed, 1))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {"columns": self.columns, "dtypes": self.dtypes, "knots": self.knots}
+        return {
+            "columns": self.columns,
+            "index_dtype": self.index_dtype,
+            "index_names": self.index_names,
+            "missing": self.missing,
+            "parts": [part.to_dict() for part in self.parts],
+        }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TableCodec":
         """Return the codec that `to_dict` described."""
         columns = values["columns"]
         return cls(
-            columns=None if columns is None else tuple(columns),
-            dtypes=tuple(values["dtypes"]),
-            knots=tuple(tuple(k) for k in values["knots"]),
+            columns=None if columns is None else known_names(columns),
+            index_dtype=values["index_dtype"],
+            index_names=known_names(values["index_names"]),
+            missing=values["missing"],
+            parts=tuple(Column.from_dict(part) for part in values["parts"]),
         )
 
+    def _packed(self, X: Any) -> Floats:
+        """Return (n, number of blocks): scalars, and places in one-hots, `UNKNOWN` for unseen categories."""
+        names = known_names(X.columns) if hasattr(X, "columns") else self.columns
+        if self.columns is not None and names != self.columns:
+            raise DataError(f"columns must be {listed(self.columns)} as in fit; got {listed(names or ())}.")
+        if X.shape[1] != len(self.parts):
+            raise DataError(f"X must have {len(self.parts)} columns as in fit; got {X.shape[1]}.")
+        blocks = []
+        for j, ((name, column), part) in enumerate(zip(_columns_of(X), self.parts, strict=True)):
+            numbers = _filled(part.cells.numbers(name, column), self.missing, j)
+            blocks += part.blocks_of(numbers)
+        return np.stack(blocks, axis=1)
 
-def _values(X: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    if hasattr(X, "to_numpy"):
-        X = X.to_numpy(np.float64, na_value=np.nan)
-    return np.asarray(X, dtype=np.float64)
+    def _frame(self, cells: list[Any]) -> Any:
+        import pandas as pd
+
+        names: Any = self.columns
+        kept = [pd.Series(c, dtype=object) if c.dtype == object else c for c in cells]
+        frame = pd.DataFrame(dict(enumerate(kept)))
+        if len(self.index_names) > 1:
+            frame.columns = pd.MultiIndex.from_tuples(names, names=self.index_names)
+        else:
+            frame.columns = pd.Index(names, dtype=self.index_dtype, name=self.index_names[0])
+        return frame
+
+
+def _columns_of(X: Any) -> Iterator[tuple[Hashable, Any]]:
+    """Return name and cells of each column, of an array its number."""
+    if hasattr(X, "columns"):
+        return ((name, X.iloc[:, j]) for j, name in enumerate(X.columns))
+    return ((j, X[:, j]) for j in range(X.shape[1]))
+
+
+def _index(X: Any) -> dict[str, Any]:
+    """Return what it takes to name the columns as those of the DataFrame."""
+    import pandas as pd
+
+    columns = known_names(X.columns.tolist())
+    if len(set(columns)) < len(columns):
+        twice = sorted({str(c) for c in columns if columns.count(c) > 1})
+        raise DataError(f"column names must be unique; got {listed(twice)} more than once.")
+    odd = odd_names([*columns, *X.columns.names])
+    if odd:
+        raise DataError(
+            f"column names must be text or numbers; got {listed(odd)}. Rename them, with .astype(str)."
+        )
+    dtype = X.columns.dtype
+    plain = not isinstance(X.columns, pd.MultiIndex) and not isinstance(dtype, pd.CategoricalDtype)
+    return {
+        "columns": columns,
+        "index_dtype": str(dtype) if plain else "object",
+        "index_names": known_names(X.columns.names),
+    }
+
+
+def known_names(names: Iterable[Any]) -> tuple[Any, ...]:
+    """Return names of columns so that they equal those of a save: tuples for JSON's lists, and one NaN."""
+    return tuple(map(_known_name, names))
+
+
+def _known_name(name: Any) -> Any:
+    if isinstance(name, (tuple, list)):
+        return known_names(name)
+    return np.nan if isinstance(name, float) and np.isnan(name) else plain(name)
+
+
+def odd_names(names: Iterable[Any]) -> list[str]:
+    """Return the types of those names that JSON cannot hold."""
+    flat = [v for name in names for v in (name if isinstance(name, tuple) else [name])]
+    return sorted({type(v).__name__ for v in flat if not isinstance(v, (str, bool, int, float, NoneType))})
+
+
+def _filled(numbers: Floats, missing: str, j: int) -> Floats:
+    """Return the cells of column j, missing ones drawn from those observed where `missing` is "fill"."""
+    gap, observed = np.isnan(numbers), numbers[np.isfinite(numbers)]
+    if missing == "keep" or not gap.any() or not len(observed):
+        return numbers
+    filled = numbers.copy()
+    filled[gap] = numpy_stream(0, "fill", j).choice(observed, int(gap.sum()))
+    return filled
+
+
+@lru_cache(maxsize=64)
+def _places(blocks: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return where each block starts in an encoded row, and whether it is a scalar."""
+    widths = torch.tensor(blocks, device=device)
+    return widths.cumsum(0) - widths, widths == 1

@@ -2,33 +2,40 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ganaug._random import derive, numpy_stream
+from ganaug._random import derive, numpy_stream, torch_stream
 from ganaug.data.schema import Schema
+from ganaug.data.tables import TableCodec
+from ganaug.errors import ConfigError
+from ganaug.experiment.smote import borderline_smote, smote
 from ganaug.generator import ConditionalGAN
 
-__all__ = ["ARMS", "Arm", "TrainingPart", "copies", "synthetic"]
+__all__ = ["ARMS", "DEFAULT_ARMS", "Arm", "TrainingPart", "copies", "noisy_copies", "synthetic"]
+
+NOISE = 0.1
 
 
 @dataclass(frozen=True)
 class TrainingPart:
     """The training part of one seed: all that an arm may look at, in copies of its own."""
 
-    x: Tensor  # (n, *shape) real samples in [-1, 1]
+    X: Any  # (n, ...) real samples as the caller has them
+    x: Tensor  # (n, *shape) the same, encoded: in [-1, 1]
     c: Tensor  # (n,) their class indices
-    extra_c: Tensor  # (n_extra,) class of each sample to be added, the same in every arm
+    extra_c: Tensor  # (n_extra,) class of each sample to be added, sorted, the same in every arm
     schema: Schema
     seed: int
     fitted_gan: Callable[[], ConditionalGAN]  # trained on this part alone when first asked for
 
 
-Extra = Callable[[TrainingPart], Tensor]
-"""Returns the samples (n_extra, *shape) in [-1, 1] to add, of the classes `part.extra_c`."""
+Extra = Callable[[TrainingPart], Any]
+"""Returns the samples to add, of the classes `part.extra_c`: a tensor (n_extra, *shape) in [-1, 1], or
+rows (n_extra, ...) in the form of `part.X`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +49,15 @@ class Arm:
     extra : callable or None
         Makes the samples to add from a `TrainingPart`; `copies`, `synthetic`, or the user's own.
     classic : bool
-        Whether samples go through classic augmentation: each anew at every step (torch), or the
-        added ones once (scikit-learn).
+        Whether samples go through classic augmentation (images only): each anew at every step
+        (torch), or the added ones once (scikit-learn).
     class_weights : bool
         Whether the loss weighs classes by the inverse of their size.
+    tune_threshold : bool
+        Whether the decision is tuned to the metric of the comparison, on out-of-fold predictions of
+        the training part. Not with `extra`: copies of a held-out sample would give it away.
+    data : {"any", "image", "table", "numeric table"}
+        What the arm can work on.
 
     Examples
     --------
@@ -57,6 +69,15 @@ class Arm:
     extra: Extra | None = None
     classic: bool = False
     class_weights: bool = False
+    tune_threshold: bool = False
+    data: Literal["any", "image", "table", "numeric table"] = "any"
+
+    def __post_init__(self) -> None:
+        if self.tune_threshold and self.extra is not None:
+            raise ConfigError(
+                "an arm with tune_threshold must have no extra: the threshold is tuned on held-out samples "
+                "of the training part, which added ones may be copies of. Make two arms of it."
+            )
 
 
 def copies(part: TrainingPart) -> Tensor:
@@ -67,6 +88,20 @@ def copies(part: TrainingPart) -> Tensor:
     for k in np.unique(wanted):
         rows[wanted == k] = rng.choice(np.flatnonzero(labels == k), size=int((wanted == k).sum()))
     return part.x[torch.from_numpy(rows)]
+
+
+def noisy_copies(part: TrainingPart) -> Tensor:
+    """Return the samples of `copies` with Gaussian noise of a tenth of each value's standard deviation.
+
+    Of a table, this is in the encoding of `part.x`, and categories are left as they are.
+    """
+    rows = copies(part)
+    scale = NOISE * part.x.std(0)
+    if isinstance(part.schema.codec, TableCodec):
+        blocks = torch.tensor(part.schema.codec.blocks)
+        scale = scale * (blocks == 1).repeat_interleave(blocks)
+    noise = torch.randn(rows.shape, generator=torch_stream(part.seed, "noise"), dtype=rows.dtype)
+    return (rows + scale * noise).clamp(-1, 1)
 
 
 def synthetic(part: TrainingPart) -> Tensor:
@@ -81,8 +116,27 @@ def synthetic(part: TrainingPart) -> Tensor:
 ARMS: dict[str, Arm] = {
     "nothing": Arm(role="control"),
     "class weights": Arm(role="control", class_weights=True),
+    "threshold": Arm(role="control", tune_threshold=True),
     "oversampling": Arm(role="control", extra=copies),
-    "classic": Arm(role="control", extra=copies, classic=True),
+    "noisy copies": Arm(role="control", extra=noisy_copies),
+    "smote": Arm(role="control", extra=smote, data="table"),
+    "borderline smote": Arm(role="control", extra=borderline_smote, data="numeric table"),
+    "classic": Arm(role="control", extra=copies, classic=True, data="image"),
     "gan": Arm(role="treatment", extra=synthetic),
-    "gan + classic": Arm(role="treatment", extra=synthetic, classic=True),
+    "gan + classic": Arm(role="treatment", extra=synthetic, classic=True, data="image"),
 }
+
+DEFAULT_ARMS: dict[str, tuple[str, ...]] = {
+    "image": ("nothing", "class weights", "oversampling", "classic", "gan", "gan + classic"),
+    "table": (
+        "nothing",
+        "class weights",
+        "threshold",
+        "oversampling",
+        "noisy copies",
+        "smote",
+        "borderline smote",
+        "gan",
+    ),
+}
+"""Names by kind of data; those that cannot apply to a table or a classifier are left out."""

@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from ganaug._checks import finite
 from ganaug._random import derive
 from ganaug.config import GANConfig
-from ganaug.data.schema import Schema
+from ganaug.data.schema import Schema, take
 from ganaug.errors import ConfigError
 from ganaug.experiment.arms import Arm, TrainingPart
 from ganaug.experiment.classic import classic_transform
 from ganaug.experiment.classifiers import Recipe, build_classifier, train_and_predict
 from ganaug.experiment.comparison import Cell
+from ganaug.experiment.metrics import METRICS
+from ganaug.experiment.thresholds import tuned_factors
 from ganaug.generator import ConditionalGAN
 from ganaug.mixing.fill import Fill, fill_counts
 
@@ -31,6 +33,7 @@ class Plan:
 
     classifier: Any
     arms: dict[str, Arm]
+    metric: str
     fill: Fill
     steps: int
     batch_size: int
@@ -68,57 +71,55 @@ def _run_arms(
         gan = ConditionalGAN(config=plan.config, device=plan.device, random_state=derive(seed, "gan"))
         return gan.fit(X, y, names=schema.names)
 
-    cells, gan_seconds, start = [], 0.0, ""
+    digests = set()
+
+    def trained(recipe: Recipe, rows: Any) -> tuple[np.ndarray[Any, Any], Any]:
+        model = build_classifier(plan.classifier, schema, seed=seed)
+        digests.add(_weights_digest(model))
+        if len(digests) > 1:
+            raise ConfigError(
+                "classifier must build modules with weights of the same seed for every arm; one of them "
+                "started from other weights. Draw them from torch's global generator, and build "
+                "a new module at each call."
+            )
+        return train_and_predict(
+            model, recipe, rows, schema, steps=plan.steps, batch_size=plan.batch_size, seed=seed
+        )
+
+    cells, gan_seconds = [], 0.0
     for name, arm in plan.arms.items():
         asked, begun = fitted_gan.cache_info(), time.perf_counter()
         # an arm may write to what it is given
-        part = TrainingPart(x.clone(), c.clone(), extra_c.clone(), schema, seed, fitted_gan)
-        x_extra = None if arm.extra is None else arm.extra(part)
+        own = take(X, np.arange(len(X))), x.clone(), c.clone(), extra_c.clone()
+        part = TrainingPart(*own, schema, seed, fitted_gan)
+        made = None if arm.extra is None else arm.extra(part)
         uses_gan = fitted_gan.cache_info() != asked
         if fitted_gan.cache_info().misses > asked.misses:
             gan_seconds = time.perf_counter() - begun
-        if x_extra is not None:
-            if not isinstance(x_extra, Tensor) or x_extra.shape != (len(extra_c), *x.shape[1:]):
-                raise ConfigError(
-                    f"extra of arm {name!r} must return a tensor of samples "
-                    f"{(len(extra_c), *x.shape[1:])}; got {type(x_extra).__name__} "
-                    f"{tuple(getattr(x_extra, 'shape', ()))}."
-                )
-            x_extra = x_extra.to(x.dtype)
-            finite(f"extra of arm {name!r}", x_extra.numpy())
+        X_extra = None if isinstance(made, Tensor) else made
+        x_extra = None if arm.extra is None else _encoded(name, made, x, X, len(extra_c), schema)
         recipe = Recipe(
             X=X,
             x=x,
             c=c,
+            X_extra=X_extra,
             x_extra=x_extra,
             extra_c=extra_c,
             class_weights=arm.class_weights,
             transform=classic_transform(x, seed=seed, compose=plan.classic) if arm.classic else None,
         )
         begun = time.perf_counter()
-        model = build_classifier(plan.classifier, schema, seed=seed)
-        start = start or _weights_digest(model)
-        if _weights_digest(model) != start:
-            raise ConfigError(
-                "classifier must build modules with weights of the same seed for every arm; arm "
-                f"{name!r} started from other weights. Draw them from torch's global generator, and build "
-                "a new module at each call."
-            )
-        predicted = train_and_predict(
-            model,
-            recipe,
-            X_test,
-            schema,
-            steps=plan.steps,
-            batch_size=plan.batch_size,
-            seed=seed,
-        )
+        y_pred, y_score = trained(recipe, X_test)
+        if arm.tune_threshold:
+            factors = tuned_factors(recipe, trained, METRICS[plan.metric], seed=seed)
+            y_pred = (y_score * factors).argmax(1)
         cells.append(
             Cell(
                 arm=name,
                 seed=s,
                 y_true=c_test,
-                y_pred=predicted,
+                y_pred=y_pred,
+                y_score=y_score,
                 n_train=len(c),
                 n_extra=0 if x_extra is None else len(x_extra),
                 fit_seconds=time.perf_counter() - begun,
@@ -127,6 +128,21 @@ def _run_arms(
         )
     has_gan = fitted_gan.cache_info().currsize > 0
     return cells, _grid(fitted_gan()) if s == 0 and has_gan else None
+
+
+def _encoded(arm: str, made: Any, x: Tensor, X: Any, n: int, schema: Schema) -> Tensor:
+    """Return the samples that an arm made, encoded, after checking them."""
+    encoded = isinstance(made, Tensor)
+    wanted = (n, *(x if encoded else X).shape[1:])
+    if tuple(getattr(made, "shape", ())) != wanted:
+        raise ConfigError(
+            f"extra of arm {arm!r} must return a tensor of samples {(n, *x.shape[1:])}, or rows "
+            f"{(n, *X.shape[1:])} in the form of X; got {type(made).__name__} "
+            f"{tuple(getattr(made, 'shape', ()))}."
+        )
+    x_extra = made.to(x.dtype) if encoded else schema.encode_X(made)
+    finite(f"extra of arm {arm!r}", x_extra.numpy())
+    return x_extra
 
 
 def _weights_digest(model: Any) -> str:

@@ -1,4 +1,4 @@
-"""Classic augmentation: albumentations for images, jitter for tables, as a function of a batch."""
+"""Classic augmentation of images by albumentations, as a function of a batch."""
 
 import os
 from collections.abc import Callable
@@ -8,21 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganaug._random import derive, torch_stream
+from ganaug._random import derive
 
 BatchTransform = Callable[[Tensor], Tensor]
-JITTER = 0.1
 
 
 def classic_transform(x: Tensor, *, seed: int, compose: Any = None) -> BatchTransform:
-    """Return a seeded transform of batches (n, *shape) in [-1, 1] like the training samples `x`.
+    """Return a seeded transform of images (n, channels, height, width) in [-1, 1] like `x`.
 
     Images go through `compose`, an albumentations Compose on float32 images in [0, 1], or through a
     default one: small affine changes, and for colour images a horizontal flip and colour jitter.
-    Table rows get Gaussian noise of a tenth of a column's standard deviation.
     """
-    if x.ndim == 2:
-        return _jitter(x, seed)
     pipeline = _default_compose(x) if compose is None else compose
     pipeline.set_random_seed(derive(seed, "classic"))
 
@@ -32,17 +28,6 @@ def classic_transform(x: Tensor, *, seed: int, compose: Any = None) -> BatchTran
         images = batch.add(1).div(2).permute(0, 2, 3, 1).contiguous().numpy()
         changed = np.stack([pipeline(image=image)["image"] for image in images])
         return torch.from_numpy(changed).permute(0, 3, 1, 2).mul(2).sub(1).to(batch.dtype)
-
-    return transform
-
-
-def _jitter(x: Tensor, seed: int) -> BatchTransform:
-    generator = torch_stream(seed, "classic")
-    scale = JITTER * x.std(0)
-
-    def transform(batch: Tensor) -> Tensor:
-        noise = torch.randn(batch.shape, generator=generator, dtype=batch.dtype)
-        return (batch + scale * noise).clamp(-1, 1)
 
     return transform
 

@@ -17,6 +17,7 @@ from ganaug._random import derive, numpy_stream
 from ganaug.data.schema import Schema, stack
 from ganaug.errors import ConfigError
 from ganaug.experiment.classic import BatchTransform
+from ganaug.experiment.preprocessing import table_pipeline
 
 __all__ = ["CLASSIFIERS", "Recipe", "train_and_predict"]
 
@@ -34,6 +35,7 @@ class Recipe:
     extra_c: Tensor  # (n_extra,), also where nothing is added: it paces the order of real samples
     class_weights: bool
     transform: BatchTransform | None
+    X_extra: Any = None  # (n_extra, ...) added samples as the caller has them, where the arm made such
 
 
 def cnn(shape: tuple[int, ...], n_classes: int) -> nn.Module:
@@ -112,6 +114,8 @@ def build_classifier(classifier: Any, schema: Schema, *, seed: int) -> Any:
                 if table is cnn and schema.kind == "table":
                     known_name("classifier of a table", classifier, sorted({*CLASSIFIERS} - {"cnn"}))
                 model = table(shape, n_classes)
+                if schema.kind == "table" and not isinstance(model, nn.Module):
+                    model = table_pipeline(model)
             elif callable(classifier):
                 model = classifier()
             else:
@@ -140,25 +144,38 @@ def order(n_real: int, n_extra: int, *, extras: bool, seed: int) -> Iterator[int
 
 def train_and_predict(
     model: Any, recipe: Recipe, X_test: Any, schema: Schema, *, steps: int, batch_size: int, seed: int
-) -> np.ndarray[Any, Any]:
-    """Train the classifier on the recipe and return class indices for the test samples.
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
+    """Train the classifier on the recipe; return class indices and class scores of the test samples.
 
     A torch module sees encoded samples; an estimator sees the caller's own rows, and added ones decoded.
+    The scores (n_test, n_classes) are probabilities where there are any, None where there are no scores.
     """
     if isinstance(model, nn.Module):
         _train_module(model, recipe, steps=steps, batch_size=batch_size, seed=seed)
-        return _predict_module(model, schema.encode_X(X_test))
+        logits = _module_logits(model, schema.encode_X(X_test))
+        return logits.argmax(1).numpy(), logits.softmax(1).float().numpy()
     X, c = _rows(recipe.X, schema), recipe.c
     if recipe.x_extra is not None and len(recipe.x_extra):
-        x_extra = recipe.x_extra if recipe.transform is None else recipe.transform(recipe.x_extra)
-        X = stack(X, _rows(schema.codec.decode(x_extra), schema))
+        X_extra = recipe.X_extra
+        if X_extra is None or recipe.transform is not None:
+            x_extra = recipe.x_extra if recipe.transform is None else recipe.transform(recipe.x_extra)
+            X_extra = schema.codec.decode(x_extra)
+        X = stack(X, _rows(X_extra, schema))
         c = torch.cat([c, recipe.extra_c])
     fit_params = {}
     if recipe.class_weights and (name := weight_parameter(model)):
         fit_params[name] = _balanced_weights(c)[c].numpy()
     labels = schema.labels if schema.labels.dtype != object else np.array(schema.labels.tolist())
     model.fit(X, labels[c.numpy()], **fit_params)
-    return schema.encode_y(model.predict(_rows(X_test, schema))).numpy()
+    rows = _rows(X_test, schema)
+    return schema.encode_y(model.predict(rows)).numpy(), _estimator_scores(model, rows, schema)
+
+
+def scoring_method(model: Any) -> str | None:
+    """Return the method by which a classifier tells class scores, or None."""
+    if isinstance(model, nn.Module):
+        return "forward"
+    return next((m for m in ("predict_proba", "decision_function") if hasattr(model, m)), None)
 
 
 def weight_parameter(model: Any) -> str | None:
@@ -194,9 +211,25 @@ def _train_module(model: nn.Module, recipe: Recipe, *, steps: int, batch_size: i
 
 
 @torch.no_grad()
-def _predict_module(model: nn.Module, x: Tensor) -> np.ndarray[Any, Any]:
+def _module_logits(model: nn.Module, x: Tensor) -> Tensor:
     model.eval()
-    return torch.cat([model(batch).argmax(1) for batch in x.split(512)]).numpy()
+    return torch.cat([model(batch) for batch in x.split(512)])
+
+
+def _estimator_scores(model: Any, rows: Any, schema: Schema) -> np.ndarray[Any, Any] | None:
+    method = scoring_method(model)
+    if method is None:
+        return None
+    found = np.asarray(getattr(model, method)(rows))
+    if found.ndim == 1:
+        found = np.stack([-found, found], axis=1)
+    columns = schema.encode_y(model.classes_).numpy()  # a pipeline may have dropped a class
+    if found.shape[1] != len(columns):
+        return None  # one score for each pair of classes
+    least = 0 if method == "predict_proba" else found.min()
+    y_score = np.full((len(found), len(schema.labels)), least, dtype=np.float32)
+    y_score[:, columns] = found
+    return y_score
 
 
 def _balanced_weights(c: Tensor) -> Tensor:

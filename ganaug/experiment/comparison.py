@@ -5,8 +5,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics import accuracy_score, f1_score, recall_score
+from sklearn.metrics import recall_score
 
+from ganaug.experiment.metrics import METRICS, RANKINGS
 from ganaug.experiment.statistics import (
     Gain,
     Verdict,
@@ -18,24 +19,7 @@ from ganaug.experiment.statistics import (
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["METRICS", "Cell", "Comparison"]
-
-
-def _balanced_accuracy(y: Any, predicted: Any) -> float:
-    """Return the mean recall of the classes in `y`; a prediction of another class is only wrong."""
-    return float(recall_score(y, predicted, labels=np.unique(y), average="macro", zero_division=0))
-
-
-def _macro_f1(y: Any, predicted: Any) -> float:
-    return float(f1_score(y, predicted, labels=np.unique(y), average="macro", zero_division=0))
-
-
-METRICS = {
-    "balanced_accuracy": _balanced_accuracy,
-    "accuracy": accuracy_score,
-    "macro_f1": _macro_f1,
-}
-"""Scores in [0, 1] of (labels, predictions), both class indices; larger is better."""
+__all__ = ["Cell", "Comparison"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +30,7 @@ class Cell:
     seed: int
     y_true: np.ndarray[Any, Any]  # (n_test,) class indices
     y_pred: np.ndarray[Any, Any]
+    y_score: np.ndarray[Any, Any] | None  # (n_test, n_classes) float32, where the classifier has scores
     n_train: int
     n_extra: int
     fit_seconds: float  # the classifier
@@ -53,7 +38,13 @@ class Cell:
 
     def score(self, metric: str) -> float:
         """Return a metric of METRICS."""
-        return float(METRICS[metric](self.y_true, self.y_pred))
+        return METRICS[metric](self.y_true, self.y_pred, self.y_score)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """All metrics, less those of scores where there are none."""
+        names = [name for name in METRICS if self.y_score is not None or name not in RANKINGS]
+        return {name: self.score(name) for name in names}
 
     def recalls(self, n_classes: int) -> np.ndarray[Any, Any]:
         """Return the recall of each class (n_classes,), NaN where the test part has none of it."""
@@ -192,7 +183,7 @@ class Comparison:
             {
                 "arm": c.arm,
                 "seed": c.seed,
-                **{m: c.score(m) for m in METRICS},
+                **c.metrics,
                 "n_train": c.n_train,
                 "n_extra": c.n_extra,
                 "n_test": len(c.y_true),

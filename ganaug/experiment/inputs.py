@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import is_regressor
+from sklearn.pipeline import Pipeline
 from torch import Tensor, nn
 
 from ganaug._checks import finite, known_name, listed
@@ -13,15 +14,17 @@ from ganaug.data.images import ImageCodec
 from ganaug.data.schema import Schema
 from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError, DataError
-from ganaug.experiment.arms import ARMS, Arm
-from ganaug.experiment.classifiers import build_classifier, weight_parameter
+from ganaug.experiment.arms import ARMS, DEFAULT_ARMS, Arm
+from ganaug.experiment.classifiers import build_classifier, scoring_method, weight_parameter
+from ganaug.experiment.metrics import RANKINGS
+from ganaug.experiment.preprocessing import has_categories
 from ganaug.experiment.splits import Splits
 
 
 def resolve_arms(
-    arms: Sequence[str] | Mapping[str, Arm] | None, primary: str | None
+    arms: Sequence[str] | Mapping[str, Arm] | None, primary: str | None, *, kind: str
 ) -> tuple[dict[str, Arm], str]:
-    """Return the arms by name, and the treatment that the verdict is about.
+    """Return the arms by name, by default those of a kind of data, and the treatment of the verdict.
 
     Each treatment needs a control that differs from it in the added samples only: without one, the gain
     of classic augmentation would be taken for the generator's.
@@ -29,7 +32,7 @@ def resolve_arms(
     if isinstance(arms, Mapping):
         chosen = dict(arms)
     else:
-        chosen = {known_name("arms", name, ARMS): ARMS[name] for name in (arms or ARMS)}
+        chosen = {known_name("arms", name, ARMS): ARMS[name] for name in (arms or DEFAULT_ARMS[kind])}
     for name, arm in chosen.items():
         if not isinstance(arm, Arm):
             raise ConfigError(f"arm {name!r} must be an Arm; got {type(arm).__name__}.")
@@ -37,23 +40,54 @@ def resolve_arms(
     treatments = [name for name, arm in chosen.items() if arm.role == "treatment"]
     if not treatments or len(treatments) == len(chosen):
         raise ConfigError(f"arms must hold at least one control and one treatment; got {list(chosen)}.")
-    recipes = {(arm.classic, arm.class_weights) for arm in chosen.values() if arm.role == "control"}
+    recipes = [_recipe(arm) for arm in chosen.values() if arm.role == "control"]
     for name in treatments:
-        if (chosen[name].classic, chosen[name].class_weights) not in recipes:
+        if _recipe(chosen[name]) not in recipes:
             raise ConfigError(
                 f"arms must hold a control that differs from {name!r} in the added samples only (same "
-                f"classic and class_weights); got {list(chosen)}. Add such a control, e.g. 'classic'."
+                "classic, class_weights and tune_threshold); got "
+                f"{list(chosen)}. Add such a control, e.g. 'classic'."
             )
     return chosen, known_name("primary", primary or treatments[-1], treatments)
 
 
-def check_classifier(
-    classifier: Any, schema: Schema, chosen: dict[str, Arm], *, named: bool, seed: int
-) -> dict[str, Arm]:
-    """Return the arms that the classifier can take part in; a wrong classifier raises ConfigError.
+def _recipe(arm: Arm) -> tuple[bool, ...]:
+    return arm.classic, arm.class_weights, arm.tune_threshold
 
-    An arm with class weights is left out where the classifier takes no weights, unless it was asked for.
+
+def fitting_arms(
+    chosen: dict[str, Arm], model: Any, schema: Schema, X: Any, *, metric: str, named: bool
+) -> dict[str, Arm]:
+    """Return the arms that apply to the data, classifier and metric.
+
+    The others are left out, unless they were named: then they raise ConfigError.
     """
+    data = schema.kind
+    if data == "table" and not has_categories(X):
+        data = "numeric table"
+    reasons = {name: _unfit(arm, data, model, metric) for name, arm in chosen.items()}
+    refused = [f"{name!r} needs {reason}" for name, reason in reasons.items() if reason]
+    if named and refused:
+        raise ConfigError(f"arm {'; '.join(refused)}. Leave it out of `arms`.")
+    return {name: arm for name, arm in chosen.items() if not reasons[name]}
+
+
+def _unfit(arm: Arm, data: str, model: Any, metric: str) -> str:
+    """Return what an arm needs and does not get, or nothing."""
+    needed = "image" if arm.classic else arm.data
+    if needed not in ("any", data, data.removeprefix("numeric ")):
+        return f"data of kind {needed!r}; got {data!r}" + (" with categories" if data == "table" else "")
+    if arm.class_weights and not isinstance(model, nn.Module) and weight_parameter(model) is None:
+        return f"a classifier whose fit takes sample_weight; {type(model).__name__} takes none"
+    if arm.tune_threshold and metric in RANKINGS:
+        return f"a metric of decisions; {metric} ranks scores, which no threshold changes"
+    if arm.tune_threshold and scoring_method(model) not in ("forward", "predict_proba"):
+        return f"a classifier with predict_proba; {type(model).__name__} has none"
+    return ""
+
+
+def check_classifier(classifier: Any, schema: Schema, *, metric: str, seed: int) -> Any:
+    """Return the classifier as it is before its fit; a wrong one raises ConfigError."""
     model = build_classifier(classifier, schema, seed=seed)
     if isinstance(model, nn.Module):
         if _trained_memory(model) & _trained_memory(build_classifier(classifier, schema, seed=seed)):
@@ -74,18 +108,26 @@ def check_classifier(
                 f"classifier must return logits (n, {len(schema.labels)}), one per class; got "
                 f"{tuple(logits.shape)} for 2 samples."
             )
-        return chosen
-    if is_regressor(model):
+    elif is_regressor(model):
         raise ConfigError(f"classifier must be a classifier; got {type(model).__name__}.")
-    weighted = [name for name, arm in chosen.items() if arm.class_weights]
-    if not weighted or weight_parameter(model) is not None:
-        return chosen
-    if named:
+    elif metric in RANKINGS and scoring_method(model) is None:
         raise ConfigError(
-            f"{listed(weighted)} needs a classifier whose fit takes sample_weight; "
-            f"{type(model).__name__} takes none. Leave that arm out of `arms`."
+            f"metric {metric!r} needs a classifier with predict_proba or decision_function; "
+            f"{type(model).__name__} has neither. Choose another metric, e.g. 'balanced_accuracy'."
         )
-    return {name: arm for name, arm in chosen.items() if name not in weighted}
+    elif metric in RANKINGS and len(schema.labels) > 2 and _scores_pairs(model):
+        raise ConfigError(
+            f"metric {metric!r} needs a score for each class; {type(model).__name__} scores each pair. "
+            "Set decision_function_shape='ovr', or choose another metric."
+        )
+    return model
+
+
+def _scores_pairs(model: Any) -> bool:
+    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    return (
+        scoring_method(last) == "decision_function" and getattr(last, "decision_function_shape", "") == "ovo"
+    )
 
 
 def _trained_memory(module: nn.Module) -> set[int]:
@@ -103,7 +145,6 @@ def given_test_set(test: Any, schema: Schema) -> tuple[Any, np.ndarray[Any, Any]
     X, y = as_rows(X), np.asarray(y)
     if not len(y) or len(X) != len(y):
         raise DataError(f"test must have one label for each of its {len(X)} samples; got {len(y)}.")
-    finite("test", np.asarray(X))
     try:
         x, _ = schema.encode_X(X), schema.encode_y(y)
     except DataError:

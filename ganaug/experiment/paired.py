@@ -16,11 +16,17 @@ from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError
 from ganaug.experiment.arms import Arm
 from ganaug.experiment.cells import Plan, fill_of, run_seed
-from ganaug.experiment.classifiers import (
-    default_classifier,
+from ganaug.experiment.classifiers import default_classifier
+from ganaug.experiment.comparison import Cell, Comparison
+from ganaug.experiment.inputs import (
+    as_rows,
+    check_classifier,
+    check_parts,
+    fitting_arms,
+    given_test_set,
+    resolve_arms,
 )
-from ganaug.experiment.comparison import METRICS, Cell, Comparison
-from ganaug.experiment.inputs import as_rows, check_classifier, check_parts, given_test_set, resolve_arms
+from ganaug.experiment.metrics import METRICS
 from ganaug.experiment.splits import Labelled, make_splits
 from ganaug.experiment.tracking import Tracker, resolve_tracker
 from ganaug.mixing.fill import Fill
@@ -44,6 +50,8 @@ def compare(
     labelled_per_class: Labelled = None,
     test: Any = None,
     test_size: float = 0.25,
+    folds: int | None = None,
+    train_size: int | None = None,
     steps: int = 400,
     batch_size: int = 64,
     classic: Any = None,
@@ -70,19 +78,21 @@ def compare(
     y : array of shape (n,) or None
         Labels; left out where X is a data set.
     classifier : str, scikit-learn classifier, callable or None, default=None
-        A name in `CLASSIFIERS` ("cnn", "mlp", "logistic", "forest", "boosting"), an estimator (gets
-        rows in the caller's own form, images flattened), or a function without arguments that
-        builds a torch module from (n, *shape) in [-1, 1], channels first, to logits (n, n_classes).
-        None is "cnn" for images and "mlp" for tables.
+        A name in `CLASSIFIERS` ("cnn", "mlp", "logistic", "forest", "boosting"; with what they need
+        for a table of mixed columns, see `table_pipeline`), an estimator (gets rows in the caller's
+        own form, images flattened), or a function without arguments that builds a torch module from
+        (n, *shape) in [-1, 1], channels first, to logits (n, n_classes). None is "cnn" for images and
+        "mlp" for tables.
     arms : sequence of str, dict of {name: Arm} or None, default=None
         Names in `ARMS`, or own arms by name, with a twin among the controls for each treatment. None is
-        all of `ARMS`, less class weights for an estimator that takes no weights.
+        `DEFAULT_ARMS` of the kind of data, less those that cannot apply to the table or classifier.
     primary : str or None, default=None
         The treatment that the verdict is about; None is the last treatment of `arms`.
     seeds : int, default=5
         Paired repetitions, at least 3.
-    metric : {"balanced_accuracy", "accuracy", "macro_f1"}, default="balanced_accuracy"
-        What is compared.
+    metric : {"balanced_accuracy", "accuracy", "macro_f1", "average_precision"}, default="balanced_accuracy"
+        What is compared. "average_precision" is that of the second of two classes in sorted order, or
+        the mean of one class against the rest.
     fill : {"auto", "balance"}, float, dict or callable, default="auto"
         How many samples arms add, see `ganaug.mixing.fill.fill_counts`. "auto" balances classes,
         and doubles all of them where they are within 1.5 times of each other already.
@@ -91,7 +101,13 @@ def compare(
     test : tuple of (X_test, y_test), data set or None, default=None
         A given test set; None tests on samples left out.
     test_size : float, default=0.25
-        Share of the samples to test on, where neither of the two above is given.
+        Share of the samples to test on, where neither of the two above nor `folds` is given.
+    folds : int or None, default=None
+        Repeated stratified cross-validation with so many folds instead of random splits, a fold per
+        seed; `seeds` is a multiple of it.
+    train_size : int or None, default=None
+        Train on a stratified subsample of so many samples of each training part (at least 2 of each
+        class), and test on the whole test part.
     steps, batch_size : int, default=400 and 64
         Optimiser steps of a torch classifier in every arm, and samples per step.
     classic : albumentations.Compose or None, default=None
@@ -139,7 +155,7 @@ def compare(
         names = names if names is not None else found
     schema = Schema.fit(X, y, names=names)
     X, y = as_rows(X), np.asarray(y)
-    chosen, primary = resolve_arms(arms, primary)
+    chosen, primary = resolve_arms(arms, primary, kind=schema.kind)
     known_name("metric", metric, METRICS)
     number("steps", steps, low=1, integer=True)
     number("batch_size", batch_size, low=1, integer=True)
@@ -148,17 +164,20 @@ def compare(
     if classic is not None and not hasattr(classic, "set_random_seed"):
         raise ConfigError(f"classic must be an albumentations Compose; got {type(classic).__name__}.")
     tracker = resolve_tracker(tracking)
-    resolved = resolve_config(preset, config, train_images)
+    resolved = resolve_config(preset, config, train_images, kind=schema.kind)
     resolve_game(resolved)
     torch_device(device)
     seed = as_seed(random_state)
     given_test = () if test is None else given_test_set(test, schema)
-    chosen = check_classifier(classifier, schema, chosen, named=arms is not None, seed=seed)
+    model = check_classifier(classifier, schema, metric=metric, seed=seed)
+    chosen = fitting_arms(chosen, model, schema, X, metric=metric, named=arms is not None)
     splits = make_splits(
         y,
         seeds=seeds,
         labelled_per_class=labelled_per_class,
         test_size=test_size,
+        folds=folds,
+        train_size=train_size,
         n_given_test=len(given_test[1]) if given_test else None,
         seed=seed,
     )
@@ -171,6 +190,7 @@ def compare(
     plan = Plan(
         classifier=classifier,
         arms=chosen,
+        metric=metric,
         fill=fill,
         steps=steps,
         batch_size=batch_size,
@@ -197,6 +217,8 @@ def compare(
         "n_train": len(splits.train[0]),
         "n_test": len(part(0)[3]),
         "labelled_per_class": str(labelled_per_class),
+        "folds": folds,
+        "train_size": train_size,
         "splits": splits.note,
         "gan": plan.config.to_dict(),
         "data_digest": data_digest(schema.encode_X(X), schema.encode_y(y)),

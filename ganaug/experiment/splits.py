@@ -1,11 +1,24 @@
-"""Which samples train and which test, per seed, and how far the seeds depend on each other."""
+"""Which samples train and which test, per seed, and how far the seeds depend on each other.
+
+The interval of Nadeau and Bengio takes the scores of two seeds to correlate by ``rho``, and widens the
+variance by ``rho / (1 - rho)``, here called the overlap. Their rho is the expected share of test samples
+that two seeds have in common: ``n_test / n`` of random splits, ``1 / k`` of repeated k-fold, hence the
+overlaps ``n_test / (n - n_test)`` and ``1 / (k - 1)``.
+
+A `train_size` leaves the test parts as they are, and so this rho. What two seeds then share of their
+training samples falls to ``train_size / n``: where that is at most rho, no mixture of the variances due
+to training and test samples makes scores correlate by more than rho; where it is more, it is still less
+than without `train_size`. ``n_test / train_size`` instead would grow without bound as seeds come to
+share less. With a given test set, for which alone the interval holds, the shared training samples are all
+that correlates: rho is ``train_size / n``.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import StratifiedShuffleSplit
+from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedShuffleSplit
 
 from ganaug._checks import listed, number
 from ganaug._random import derive, numpy_stream
@@ -20,7 +33,7 @@ class Splits:
 
     train: list[np.ndarray[Any, Any]]
     test: list[np.ndarray[Any, Any]] | None
-    overlap: float  # n_test / n_train where seeds share training samples, else 0
+    overlap: float  # rho / (1 - rho) where seeds share samples, else 0
     note: str  # one sentence for the record
 
 
@@ -28,9 +41,11 @@ def make_splits(
     y: np.ndarray[Any, Any],
     *,
     seeds: int,
-    labelled_per_class: Labelled,
-    test_size: float,
-    n_given_test: int | None,
+    labelled_per_class: Labelled = None,
+    test_size: float = 0.25,
+    folds: int | None = None,
+    train_size: int | None = None,
+    n_given_test: int | None = None,
     seed: int,
 ) -> Splits:
     """Return the splits of a comparison.
@@ -40,27 +55,102 @@ def make_splits(
     the rest of the share for testing.
     """
     number("seeds", seeds, low=3, integer=True)
+    ways = {"labelled_per_class": labelled_per_class, "folds": folds, "train_size": train_size}
+    _apart(ways, "labelled_per_class", "folds")
+    _apart(ways, "labelled_per_class", "train_size")
+    _apart({**ways, "test": n_given_test}, "folds", "test")
+    if labelled_per_class is not None:
+        return _labelled(y, seeds, labelled_per_class, n_given_test, seed)
+    if n_given_test is not None:
+        note = "every seed trains on all of X and tests on the given test set"
+        whole = Splits([np.arange(len(y))] * seeds, None, n_given_test / len(y), note)
+    elif folds is not None:
+        whole = _folded(y, seeds, folds, seed)
+    else:
+        whole = _random(y, seeds, test_size, seed)
+    return whole if train_size is None else _subsampled(y, whole, train_size, seed)
+
+
+def _apart(given: dict[str, Any], first: str, second: str) -> None:
+    if given[first] is not None and given[second] is not None:
+        raise ConfigError(f"{first} and {second} cannot be combined; leave one of them out.")
+
+
+def _random(y: np.ndarray[Any, Any], seeds: int, test_size: float, seed: int) -> Splits:
+    number("test_size", test_size, low=0, high=0.9, open_low=True)
+    splitter = StratifiedShuffleSplit(seeds, test_size=test_size, random_state=derive(seed, "splits"))
+    try:
+        pairs = list(splitter.split(y, y))
+    except ValueError as error:
+        raise DataError(f"X cannot be split with test_size={test_size}: {error}") from error
+    train, test = [list(part) for part in zip(*pairs, strict=True)]
+    return Splits(train, test, len(test[0]) / len(train[0]), f"{seeds} stratified random splits of X")
+
+
+def _folded(y: np.ndarray[Any, Any], seeds: int, folds: int, seed: int) -> Splits:
+    number("folds", folds, low=2, integer=True)
+    if seeds % folds:
+        raise ConfigError(
+            f"seeds must be a multiple of folds={folds}, a fold per seed; got {seeds}. "
+            f"Use e.g. seeds={folds * (seeds // folds + 1)}."
+        )
+    labels, counts = np.unique(y, return_counts=True)
+    if counts.min() < folds:
+        raise DataError(
+            f"each class must have at least {folds} samples for folds={folds}; "
+            f"{listed(labels[counts < folds])} has fewer. Lower folds, or drop or merge the class."
+        )
+    repeats = seeds // folds
+    splitter = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=derive(seed, "splits"))
+    train, test = [list(part) for part in zip(*splitter.split(y, y), strict=True)]
+    note = f"{repeats} times stratified {folds}-fold cross-validation of X"
+    return Splits(train, test, 1 / (folds - 1), note)
+
+
+def _subsampled(y: np.ndarray[Any, Any], whole: Splits, train_size: int, seed: int) -> Splits:
+    """Return the splits with stratified subsamples of their training parts."""
+    n_classes, n_train = len(np.unique(y)), min(map(len, whole.train))
+    number("train_size", train_size, low=2 * n_classes, high=n_train, integer=True)
+    train = [
+        _stratified(y, rows, train_size, numpy_stream(seed, "train size", s))
+        for s, rows in enumerate(whole.train)
+    ]
+    note = f"{whole.note}, each seed trains on a stratified subsample of {train_size}"
+    if whole.test is not None:
+        return replace(whole, train=train, note=note)
+    if train_size == len(y):
+        return whole
+    note = f"each seed draws a stratified {train_size} samples of X to train on; one given test set"
+    return Splits(train, None, train_size / (len(y) - train_size), note)
+
+
+def _stratified(
+    y: np.ndarray[Any, Any], rows: np.ndarray[Any, Any], size: int, stream: np.random.Generator
+) -> np.ndarray[Any, Any]:
+    """Return `size` of the rows in the shares of their classes, but at least 2 of each class."""
+    labels, counts = np.unique(y[rows], return_counts=True)
+    shares = counts * size / len(rows)
+    wanted = np.maximum(np.floor(shares), np.minimum(counts, 2)).astype(int)
+    while wanted.sum() < size:
+        wanted[(shares - wanted).argmax()] += 1
+    while wanted.sum() > size:
+        wanted[wanted.argmax()] -= 1
+    chosen = [
+        stream.choice(rows[y[rows] == k], n, replace=False) for k, n in zip(labels, wanted, strict=True)
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def _labelled(
+    y: np.ndarray[Any, Any],
+    seeds: int,
+    labelled: int | Mapping[Any, int],
+    n_given_test: int | None,
+    seed: int,
+) -> Splits:
     labels, counts = np.unique(y, return_counts=True)
     sizes = dict(zip(labels.tolist(), counts.tolist(), strict=True))
-    if labelled_per_class is None:
-        if n_given_test is not None:
-            return Splits(
-                [np.arange(len(y))] * seeds,
-                None,
-                n_given_test / len(y),
-                "every seed trains on all of X and tests on the given test set",
-            )
-        number("test_size", test_size, low=0, high=0.9, open_low=True)
-        splitter = StratifiedShuffleSplit(seeds, test_size=test_size, random_state=derive(seed, "splits"))
-        try:
-            pairs = list(splitter.split(np.zeros(len(y)), y))
-        except ValueError as error:
-            raise DataError(f"X cannot be split with test_size={test_size}: {error}") from error
-        train, test = [list(part) for part in zip(*pairs, strict=True)]
-        share = len(test[0]) / len(train[0])
-        return Splits(train, test, share, f"{seeds} stratified random splits of X")
-
-    wanted = _per_class(labelled_per_class, sizes)
+    wanted = _per_class(labelled, sizes)
     reserve = 1 if n_given_test is None else 0
     most = min(sizes[k] // (n + reserve) for k, n in wanted.items())
     if most < seeds and n_given_test is None:

@@ -114,7 +114,7 @@ class _MLflowRecord:
             )
             recalls = zip(_keys(self.names), cell.recalls(len(self.names)), strict=True)
             values = {
-                **{name: cell.score(name) for name in ("balanced_accuracy", "accuracy", "macro_f1")},
+                **cell.metrics,
                 **{f"recall/class_{key}": float(r) for key, r in recalls if r == r},
                 "fit_seconds": cell.fit_seconds,
                 "gan_seconds": cell.gan_seconds,

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import Tags
+from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -152,4 +152,11 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = False
+        parts = [
+            get_tags(part).input_tags
+            for part in (self.estimator, self.sampler)
+            if hasattr(part, "__sklearn_tags__")
+        ]
+        tags.input_tags.allow_nan = all(part.allow_nan for part in parts)
+        tags.input_tags.string = all(part.string for part in parts)
         return tags

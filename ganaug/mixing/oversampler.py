@@ -1,5 +1,6 @@
 """GANOverSampler: imbalanced-learn's over-sampling contract, with a conditional GAN behind it."""
 
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -8,9 +9,9 @@ from sklearn.utils import Tags
 
 from ganaug._random import Seed
 from ganaug.config import GANConfig
-from ganaug.data.schema import stack
+from ganaug.data.schema import as_array, label_array, stack
 from ganaug.generator import ConditionalGAN
-from ganaug.mixing.validation import validated
+from ganaug.mixing.validation import class_labels, validated
 
 __all__ = ["GANOverSampler"]
 
@@ -54,7 +55,8 @@ class GANOverSampler(BaseOverSampler):
     Notes
     -----
     Put it inside an imbalanced-learn pipeline, so that validation rows never reach the GAN. Images
-    may be given as arrays of 3 or 4 axes. Tensors come back as arrays.
+    may be given as arrays of 3 or 4 axes. Tensors come back as arrays. Columns of a DataFrame may hold
+    numbers, booleans, text, categories, dates, durations and missing cells; their dtypes stay.
 
     Examples
     --------
@@ -68,7 +70,7 @@ class GANOverSampler(BaseOverSampler):
         **BaseOverSampler._parameter_constraints,
         "preset": [str],
         "config": [GANConfig, None],
-        "train_images": [int, None],
+        "train_images": [Integral, None],
         "device": [str],
         "random_state": ["random_state"],
     }
@@ -90,17 +92,24 @@ class GANOverSampler(BaseOverSampler):
         self.device = device
         self.random_state = random_state
 
+    def fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
+        """Return X (n, n_features) and y (n,) with the new rows below, in the containers they came in."""
+        if y is None or as_array(y).ndim != 2:  # one-hot labels
+            class_labels(y)
+        resampled: tuple[Any, Any] = super().fit_resample(X, y, **params)
+        return resampled
+
     def _check_X_y(self, X: Any, y: Any, accept_sparse: Any = None) -> tuple[Any, Any, bool]:
         from imblearn.utils import check_target_type
 
-        y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
+        y, binarize_y = check_target_type(label_array(y), indicate_one_vs_all=True)
         X, y = validated(self, X, y)
         return X if hasattr(X, "iloc") else np.asarray(X), y, binarize_y
 
     def _fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
         wanted = {k: int(n) for k, n in self.sampling_strategy_.items() if n}
         if not wanted:
-            return X.copy(), y.copy()
+            return (X.reset_index(drop=True) if hasattr(X, "iloc") else X.copy()), y.copy()
         self.gan_ = ConditionalGAN(
             preset=self.preset,
             config=self.config,
@@ -115,4 +124,5 @@ class GANOverSampler(BaseOverSampler):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = False
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = tags.input_tags.string = True
         return tags

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from ganaug._checks import number
 from ganaug._random import Seed, as_seed, numpy_stream
@@ -20,7 +21,8 @@ class SyntheticSwap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Replace a share of the training rows by synthetic rows of the same class.
 
     While a pipeline is fitted, `fit_transform` returns the rows with a share `p` replaced; when it
-    predicts, `transform` is the identity. The number and order of labels never change.
+    predicts, `transform` is the identity. The number and order of labels never change, nor do the dtypes
+    of a DataFrame, whose columns may hold text, categories, dates and missing cells too.
 
     Parameters
     ----------
@@ -113,12 +115,13 @@ class SyntheticSwap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = tags.input_tags.string = True
         return tags
 
 
 def swap_rows(X: Any, y: Any, swapped: np.ndarray[Any, Any], gan: ConditionalGAN) -> Any:
     """Return a copy of X in which the marked rows are synthetic ones of the same class."""
-    X_mixed = X.clone() if hasattr(X, "clone") else X.copy() if hasattr(X, "copy") else np.array(X)
+    X_mixed = X.clone() if isinstance(X, Tensor) else X.copy() if hasattr(X, "copy") else np.array(X)
     y_array = np.asarray(y)
     labels, counts = np.unique(y_array[swapped], return_counts=True)
     if not len(labels):
@@ -127,7 +130,7 @@ def swap_rows(X: Any, y: Any, swapped: np.ndarray[Any, Any], gan: ConditionalGAN
     rows = np.concatenate([np.flatnonzero(swapped & (y_array == k)) for k in labels])
     if hasattr(X_mixed, "iloc"):
         for j in range(X_mixed.shape[1]):  # by column: a common dtype of all would change them
-            X_mixed.iloc[rows, j] = X_new.iloc[:, j].to_numpy()
+            X_mixed.iloc[rows, j] = X_new.iloc[:, j].array
     else:
         X_mixed[rows] = X_new
     return X_mixed

@@ -3,38 +3,60 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils import assert_all_finite, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
+from ganaug.data.schema import as_array, checked_labels, label_array
 from ganaug.errors import DataError
 
 
 def validated(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool = True) -> Any:
     """Return X, or (X, y) where y is given, after scikit-learn's checks for `estimator`.
 
-    A DataFrame or tensor X stays what it is, so that columns keep their dtypes; anything else
-    becomes an array, as y does. ValueErrors become DataErrors.
+    A DataFrame or tensor X stays what it is, so that columns keep their dtypes; anything else becomes an
+    array, as y does. The cells of a DataFrame, text and missing cells are left to the codec. ValueErrors
+    become DataErrors, as do TypeErrors.
     """
+    labels = None if isinstance(y, str) and y == "no_validation" else class_labels(y)
+    X = as_array(X) if isinstance(X, (list, tuple)) else X
+    frame, min_rows = hasattr(X, "iloc") and hasattr(X, "columns"), 2 if reset else 1
+    if frame and len(X) < min_rows:
+        raise DataError(f"X must have at least {min_rows} rows; got {len(X)}.")
     try:
-        arrays = validate_data(
-            estimator, X=X, y=y, reset=reset, allow_nd=True, ensure_min_samples=2 if reset else 1
-        )
-    except ValueError as error:
+        if frame:  # as one array its columns would need a common dtype
+            array = validate_data(estimator, X=X, reset=reset, skip_check_array=True)
+        else:
+            array = validate_data(
+                estimator,
+                X=X,
+                reset=reset,
+                dtype=None,
+                ensure_all_finite="allow-nan",
+                allow_nd=True,
+                ensure_min_samples=min_rows,
+            )
+        X = X if isinstance(X, Tensor) else array
+        if labels is None:
+            return X
+        check_consistent_length(X, labels)
+    except (TypeError, ValueError) as error:
         raise DataError(str(error)) from error
-    keep = hasattr(X, "iloc") or isinstance(X, Tensor)
-    if isinstance(arrays, tuple):
-        return (X if keep else arrays[0]), arrays[1]
-    return X if keep else arrays
+    return X, labels
 
 
 def class_labels(y: Any) -> np.ndarray[Any, Any]:
     """Return y as an array (n,) of labels; a column of them warns, anything else raises DataError."""
+    if y is None:
+        raise DataError("ganaug learns per class and requires y to be passed, but the target y is None.")
     try:
-        labels = column_or_1d(y, warn=True)
-        assert_all_finite(labels, input_name="y")
-        check_classification_targets(labels)
+        labels = np.asarray(column_or_1d(label_array(y), warn=True))
     except ValueError as error:
         raise DataError(str(error)) from error
-    return np.asarray(labels)
+    checked_labels(labels)
+    if labels.dtype == object and not isinstance(labels[0], str):
+        raise DataError(
+            f"Unknown label type: {type(labels[0]).__name__} as Python objects, which scikit-learn takes for "
+            "no labels. Convert y to a dtype of its own, e.g. with np.array(list(y))."
+        )
+    return labels

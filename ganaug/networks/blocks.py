@@ -15,7 +15,7 @@ def channels(shape: tuple[int, ...], width: int) -> list[int]:
     if len(shape) != 3:
         raise ConfigError(
             f"shape must be (channels, height, width) for an image network; got {tuple(shape)}. "
-            "Use network 'mlp' for tables."
+            "Use network 'residual-mlp' or 'mlp' for tables."
         )
     n_halvings = max(1, int(math.log2(min(shape[1:]) / 4)))
     return [width * min(2**level, 4) for level in range(n_halvings + 1)]

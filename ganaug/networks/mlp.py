@@ -7,13 +7,21 @@ import torch
 from torch import Tensor, nn
 
 from ganaug.networks.conditioning import PROJECTION, Answer, Conditioning
+from ganaug.networks.rows import RowHead
 
 
 class MLPGenerator(nn.Module):
     """Map noise z (n, z_dim) and classes c (n,) to samples (n, *shape) in [-1, 1]."""
 
     def __init__(
-        self, *, shape: tuple[int, ...], n_classes: int, z_dim: int, width: int, conditioning: Conditioning
+        self,
+        *,
+        shape: tuple[int, ...],
+        n_classes: int,
+        z_dim: int,
+        width: int,
+        conditioning: Conditioning,
+        blocks: tuple[int, ...],
     ):
         super().__init__()
         self.shape = tuple(shape)
@@ -26,10 +34,11 @@ class MLPGenerator(nn.Module):
             )
         )
         self.out = nn.Linear(sizes[-1], math.prod(self.shape))
+        self.row_head = RowHead(blocks or [1] * math.prod(self.shape))
 
     def forward(self, z: Tensor, c: Tensor) -> Tensor:
         h = self.hidden(torch.cat([z, self.embed(c)], dim=1))
-        x: Tensor = self.out(h).tanh().unflatten(1, self.shape)
+        x: Tensor = self.row_head(self.out(h)).unflatten(1, self.shape)
         return x
 
 
@@ -56,6 +65,7 @@ def mlp(
     z_dim: int,
     width: int | None = None,
     conditioning: Conditioning = PROJECTION,
+    blocks: tuple[int, ...] = (),
 ) -> tuple[nn.Module, nn.Module]:
     """Return the 256-512-1024 pair (Goodfellow et al., 1406.2661, as commonly taught).
 
@@ -71,6 +81,8 @@ def mlp(
         First hidden layer of G; the next two are twice and four times as wide, D mirrors it.
     conditioning : Conditioning, default=Projection()
         How the class enters both players.
+    blocks : tuple of int, default=()
+        Widths of the blocks of a table's row, see `RowHead`; () is scalars throughout.
 
     Returns
     -------
@@ -85,6 +97,13 @@ def mlp(
     """
     width = width or 256
     return (
-        MLPGenerator(shape=shape, n_classes=n_classes, z_dim=z_dim, width=width, conditioning=conditioning),
+        MLPGenerator(
+            shape=shape,
+            n_classes=n_classes,
+            z_dim=z_dim,
+            width=width,
+            conditioning=conditioning,
+            blocks=tuple(blocks),
+        ),
         MLPDiscriminator(shape=shape, n_classes=n_classes, width=width, conditioning=conditioning),
     )

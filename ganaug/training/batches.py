@@ -18,7 +18,7 @@ class BalancedBatches:
     """Draw each class equally often, and within a class each sample with equal chance.
 
     Samples x (n, ...) may be packed: `unpack` sees only the rows of a batch. The cost of a batch does
-    not depend on the number of classes or samples.
+    not depend on the number of classes or samples. Each `pack` samples in a row are of one class.
     """
 
     def __init__(
@@ -29,8 +29,9 @@ class BalancedBatches:
         batch_size: int,
         seed: int,
         unpack: Callable[[Tensor], Tensor] = as_it_is,
+        pack: int = 1,
     ):
-        self.batch_size, self.seed, self.unpack = batch_size, seed, unpack
+        self.batch_size, self.seed, self.unpack, self.pack = batch_size, seed, unpack, pack
         self.images = x.ndim == 4
         x = x.permute(0, 2, 3, 1) if self.images else x
         self.row_shape = x.shape[1:]
@@ -48,7 +49,7 @@ class BalancedBatches:
     def indices(self, images_seen: int) -> tuple[np.ndarray, np.ndarray]:
         """Return rows of x and their classes for the step that starts at `images_seen`."""
         rng = numpy_stream(self.seed, "batch", images_seen)
-        c = rng.integers(len(self.counts), size=self.batch_size)
+        c = rng.integers(len(self.counts), size=self.batch_size // self.pack).repeat(self.pack)
         within = (rng.random(self.batch_size) * self.counts[c]).astype(np.int64)
         return self.order[self.starts[c] + within], c
 

@@ -11,8 +11,8 @@ from ganaug._random import derive, seeded, torch_stream
 from ganaug.training.snapshots import Snapshots
 from ganaug.training.state import set_progress
 
-PIECE = 256
-"""Samples drawn at a time; part of what a seed means, since statistics of a piece never mix."""
+PIECES = {"image": 256, "table": 4096}
+"""Samples drawn at a time, by kind of data; part of what a seed means."""
 
 
 @dataclass
@@ -22,6 +22,7 @@ class Drawing:
     G: nn.Module
     z_dim: int
     snapshots: Snapshots = field(default_factory=Snapshots)
+    piece: int = PIECES["image"]
     _at_moment: dict[int, nn.Module] = field(default_factory=dict)
 
     def generator_of(self, class_index: int) -> nn.Module:
@@ -40,12 +41,12 @@ class Drawing:
     def pieces(
         self, class_index: int, n: int, *, stream: int, truncation: float | None = None
     ) -> Iterator[Tensor]:
-        """Yield n samples of a class in pieces of at most `PIECE`, the same for the same stream."""
+        """Yield n samples of a class in pieces of at most `piece`, the same for the same stream."""
         G = self.generator_of(class_index)
         device = next(G.parameters()).device
         noise = torch_stream(stream, "class", class_index)
         z = _noise(n, self.z_dim, noise, truncation)
-        for number, z_i in enumerate(z.split(PIECE) if n else ()):
+        for number, z_i in enumerate(z.split(self.piece) if n else ()):
             c_i = torch.full((len(z_i),), class_index, device=device)
             with seeded(derive(stream, "modules", class_index, number), device):
                 x: Tensor = G(z_i.to(device), c_i)
@@ -66,7 +67,7 @@ class Drawing:
         with seeded(derive(stream, "modules"), device):
             parts = [
                 self.G(z_i.to(device), c_i.to(device)).float().cpu()
-                for z_i, c_i in zip(z.split(PIECE), c.split(PIECE), strict=True)
+                for z_i, c_i in zip(z.split(self.piece), c.split(self.piece), strict=True)
             ]
         return torch.cat(parts)
 

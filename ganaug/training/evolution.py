@@ -67,7 +67,7 @@ def _mutations(
     values = [torch.zeros((), device=c.device) for _ in game.mutations]
     gradients: list[list[Tensor | None]] = [[None] * len(weights) for _ in game.mutations]
     n_chunks = 1 if x_fake.requires_grad else state.n_chunks
-    for share, (fake_i, c_i, z_i) in chunks(n_chunks, x_fake, c, z):
+    for share, (fake_i, c_i, z_i) in chunks(n_chunks, x_fake, c, z, unit=state.pack):
         if not fake_i.requires_grad:
             with state.autocast():
                 fake_i = state.G(z_i, c_i)
@@ -89,7 +89,7 @@ def _worth(state: GANState, x: Tensor, c: Tensor, z: Tensor, *, game: Game, augm
     weights = state.learning
     totals = [torch.zeros_like(w) for w in weights]
     answers = []
-    for share, (x_i, c_i, z_i) in chunks(state.n_chunks, x, c, z):
+    for share, (x_i, c_i, z_i) in chunks(state.n_chunks, x, c, z, unit=state.pack):
         with torch.no_grad(), state.autocast():
             fake_i = state.G(z_i, c_i)
         logits, weight, _ = ask(state, torch.cat([x_i, fake_i]), torch.cat([c_i, c_i]), augment)

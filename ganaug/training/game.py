@@ -7,6 +7,7 @@ from torch import Tensor
 from ganaug._checks import known_name, listed
 from ganaug.adversarial.diffaugment import POLICIES
 from ganaug.adversarial.losses import LOSSES, AdversarialLoss
+from ganaug.adversarial.matching import Matching, resolve_matching
 from ganaug.adversarial.mutations import MUTATIONS
 from ganaug.adversarial.regularizers import Regularizer, resolve_regularizer
 from ganaug.config import GANConfig
@@ -22,6 +23,7 @@ class Game:
     policy: tuple[str, ...] = ()
     mutations: tuple[str, ...] = ()
     diversity_weight: float = 0.0
+    matching: tuple[Matching, ...] = ()
     clip_norm: float | None = None
 
     def judged(self, values: Tensor, weight: Tensor | float) -> Tensor:
@@ -45,6 +47,7 @@ def resolve_game(config: GANConfig, *, images: bool = True) -> Game:
         policy=tuple(config.diffaugment) if images else (),
         mutations=tuple(known_name("mutations", name, MUTATIONS) for name in config.mutations),
         diversity_weight=config.diversity_weight,
+        matching=tuple(resolve_matching(m) for m in config.matching),
         clip_norm=config.clip_norm,
     )
 

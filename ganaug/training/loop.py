@@ -101,7 +101,7 @@ def train(
                 stats |= evolution_step(state, x, x_fake, c, z, draw_z(), game=game, augment=augment)
             else:
                 stats |= generator_step(
-                    state, x_fake, c, game=game, augment=augment, z=z, real_logits=real_logits
+                    state, x, x_fake, c, game=game, augment=augment, z=z, real_logits=real_logits
                 )
 
         before = state.images_seen

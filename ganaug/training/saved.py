@@ -12,13 +12,13 @@ from ganaug.config import GANConfig
 from ganaug.data.schema import Schema
 from ganaug.errors import CheckpointError, ConfigError
 from ganaug.training.checkpoint import load_tensors, save_tensors
-from ganaug.training.drawing import Drawing
+from ganaug.training.drawing import PIECES, Drawing
 from ganaug.training.run import CHECKPOINTS
 from ganaug.training.snapshots import Snapshots
 from ganaug.training.state import build_networks, load_weights, set_progress
 
 GENERATOR = "generator.safetensors"
-NOT_NEEDED = ("loss", "regularizers", "mutations", "diffaugment")
+NOT_NEEDED = ("loss", "regularizers", "mutations", "matching", "diffaugment")
 """Settings that shape a training and not its generator; they may have been the caller's own objects."""
 
 
@@ -71,7 +71,13 @@ def load_generator(path: Path, *, network: Any = None, conditioning: Any = None)
         seed, history = about["seed"], about["history"]
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{path} has an incomplete description: {error}.") from error
-    G, _ = build_networks(config, shape=schema.codec.shape, n_classes=len(schema.labels), seed=seed)
+    G, _ = build_networks(
+        config,
+        shape=schema.codec.shape,
+        n_classes=len(schema.labels),
+        seed=seed,
+        blocks=schema.blocks or (),
+    )
     groups: dict[str, dict[str, Tensor]] = {"G": {}, "snapshots": {}}
     for dotted, value in tensors.items():
         group, _, key = dotted.partition(".")
@@ -82,5 +88,5 @@ def load_generator(path: Path, *, network: Any = None, conditioning: Any = None)
     if history:
         set_progress(G, history[-1]["images_seen"])
     G = G.eval().requires_grad_(False)
-    drawing = Drawing(G, config.z_dim, Snapshots.from_tensors(groups["snapshots"]))
+    drawing = Drawing(G, config.z_dim, Snapshots.from_tensors(groups["snapshots"]), PIECES[schema.kind])
     return SavedGenerator(drawing, config, schema, seed, history)

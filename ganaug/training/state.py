@@ -15,8 +15,9 @@ from ganaug._random import derive
 from ganaug.adversarial.regularizers import resolve_regularizer
 from ganaug.config import GANConfig
 from ganaug.errors import CheckpointError, ConfigError
-from ganaug.networks import NETWORKS
+from ganaug.networks import NETWORKS, TABLE_NETWORKS
 from ganaug.networks.conditioning import CONDITIONING
+from ganaug.networks.packed import Packed
 from ganaug.training.snapshots import Snapshots
 
 
@@ -54,6 +55,12 @@ class GANState:
 
     def __post_init__(self) -> None:
         self.learning = [p for p in self.D.parameters() if p.requires_grad]
+        self.growing = [part for player in (self.G, self.D, self.G_ema) for part in _growing(player)]
+
+    @property
+    def pack(self) -> int:
+        """Samples that D judges together."""
+        return getattr(self.D, "pack", 1)
 
     def let_D_learn(self, learns: bool) -> None:
         """Let D's weights take gradients or not; those that were frozen from the start stay so."""
@@ -96,8 +103,8 @@ class GANState:
 
     def at(self, images_seen: int) -> None:
         """Tell the parts that change with progress (fading resolution, growing condition) where it is."""
-        for network in (self.G, self.D, self.G_ema):
-            set_progress(network, images_seen)
+        for part in self.growing:
+            part.at(images_seen)
 
     def load_tensors(self, flat: dict[str, Tensor], *, origin: Path) -> None:
         """Restore what `tensors` returned; names or shapes that differ raise CheckpointError."""
@@ -145,10 +152,12 @@ RUNNING = ("logit_means", "sign_mean", "augment_p", "began", "best_spread")
 
 def set_progress(network: nn.Module, images_seen: int) -> None:
     """Call `at(images_seen)` of each part of a network that has it."""
-    for part in network.modules():
-        at = getattr(part, "at", None)
-        if callable(at):
-            at(images_seen)
+    for part in _growing(network):
+        part.at(images_seen)
+
+
+def _growing(network: nn.Module) -> list[Any]:
+    return [part for part in network.modules() if callable(getattr(part, "at", None))]
 
 
 def load_weights(module: nn.Module, weights: dict[str, Tensor], *, origin: Path) -> None:
@@ -163,26 +172,40 @@ def load_weights(module: nn.Module, weights: dict[str, Tensor], *, origin: Path)
 
 
 def build_networks(
-    config: GANConfig, *, shape: tuple[int, ...], n_classes: int, seed: int
+    config: GANConfig, *, shape: tuple[int, ...], n_classes: int, seed: int, blocks: tuple[int, ...] = ()
 ) -> tuple[nn.Module, nn.Module]:
-    """Return G and D with initial weights that depend on `seed` alone."""
+    """Return G and D with initial weights that depend on `seed` alone; `blocks` is the layout of a row."""
     name = config.network
     if name == "auto":
-        name = "resnet" if len(shape) == 3 else "mlp"
+        name = "resnet" if len(shape) == 3 else "residual-mlp"
     pair = name if callable(name) else NETWORKS[known_name("network", name, NETWORKS)]
-    if pair is NETWORKS["resnet"] and len(shape) != 3:
-        known_name("network for a table", name, ["mlp"])
-    wanted: dict[str, Any] = {"conditioning": resolve_conditioning(config.conditioning)}
-    if not {"conditioning", "kwargs"} & inspect.signature(pair).parameters.keys():
-        if config.conditioning != "projection":
-            raise ConfigError(
-                f"conditioning={config.conditioning!r} needs a network that takes `conditioning`; "
-                f"{pair!r} does not. Add the argument, or leave conditioning at 'projection'."
-            )
-        wanted = {}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, "weights"))
-        G, D = pair(shape=shape, n_classes=n_classes, z_dim=config.z_dim, width=config.width, **wanted)
+    if len(shape) != 3 and isinstance(name, str):
+        known_name("network for a table", name, TABLE_NETWORKS)
+    takes = inspect.signature(pair).parameters.keys()
+    wanted: dict[str, Any] = {}
+    if {"conditioning", "kwargs"} & takes:
+        wanted["conditioning"] = resolve_conditioning(config.conditioning)
+    elif config.conditioning != "projection":
+        raise ConfigError(
+            f"conditioning={config.conditioning!r} needs a network that takes `conditioning`; "
+            f"{pair!r} does not. Add the argument, or leave conditioning at 'projection'."
+        )
+    if {"blocks", "kwargs"} & takes:
+        wanted["blocks"] = blocks
+    elif any(width > 1 for width in blocks):
+        raise ConfigError(
+            f"a table with categories needs a network that takes `blocks`; {pair!r} does not. Add the "
+            "argument, and let G end in ganaug.networks.RowHead(blocks)."
+        )
+
+    def build(shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "weights"))
+            return pair(shape=shape, n_classes=n_classes, z_dim=config.z_dim, width=config.width, **wanted)
+
+    G, D = build(shape)
+    if config.pack > 1:
+        D = Packed(build((config.pack * shape[0], *shape[1:]))[1], config.pack)
     return G, D
 
 
@@ -208,9 +231,10 @@ def new_state(
     seed: int,
     device: torch.device,
     counts: Tensor | None = None,
+    blocks: tuple[int, ...] = (),
 ) -> GANState:
     """Return the state before the first step; `counts` (n_classes,) is the size of each class."""
-    G, D = build_networks(config, shape=shape, n_classes=n_classes, seed=seed)
+    G, D = build_networks(config, shape=shape, n_classes=n_classes, seed=seed, blocks=blocks)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "regularizers"))
         for regularizer in config.regularizers:

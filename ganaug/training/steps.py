@@ -1,5 +1,6 @@
 """One update of one player; each returns its numbers and moves nobody else."""
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -35,7 +36,7 @@ def discriminator_step(
     state.opt_D.zero_grad(set_to_none=True)
     stats: list[dict[str, Tensor]] = []
     answers = []
-    for share, (x_i, fake_i, c_i) in chunks(state.n_chunks, x, x_fake.detach(), c):
+    for share, (x_i, fake_i, c_i) in chunks(state.n_chunks, x, x_fake.detach(), c, unit=state.pack):
         x_both = torch.cat([x_i, fake_i])
         if needs_gradient(game.regularizers, step):
             x_both.requires_grad_()
@@ -50,6 +51,7 @@ def discriminator_step(
             logits=logits * weight,
             means=state.logit_means,
             generator=generator,
+            pack=state.pack,
         )
         penalty = lazy_penalty(game.regularizers, duel, step)
         if penalty is not None:
@@ -69,6 +71,7 @@ def discriminator_step(
 @with_less_memory
 def generator_step(
     state: GANState,
+    x: Tensor,
     x_fake: Tensor,
     c: Tensor,
     *,
@@ -79,22 +82,33 @@ def generator_step(
 ) -> dict[str, Tensor]:
     """Update G once through its own fakes `x_fake` = G(z, c), with D frozen.
 
-    Where `x_fake` carries no graph (drawn in chunks, to save memory), the fakes are drawn again.
+    Real samples `x` of the same classes are what `game.matching` compares with. Where `x_fake` carries
+    no graph (drawn in chunks, to save memory), the fakes are drawn again.
     """
     state.D.eval()
     state.let_D_learn(False)
     state.opt_G.zero_grad(set_to_none=True)
     total = torch.zeros((), device=c.device)
+    apart = torch.zeros((), device=c.device)
     n_chunks = 1 if x_fake.requires_grad else state.n_chunks
-    for share, (fake_i, z_i, c_i, real_i) in chunks(n_chunks, x_fake, z, c, real_logits):
+    for share, (x_i, fake_i, z_i, c_i, real_i) in chunks(
+        n_chunks, x, x_fake, z, c, real_logits, unit=state.pack
+    ):
         if not fake_i.requires_grad:
             with state.autocast():
                 fake_i = state.G(z_i, c_i)
         logits, weight, cost = ask(state, fake_i, c_i, augment)
         value = (game.judged(game.loss.generator(real_i, logits), weight) + cost) * share
-        value.backward()
         total += value.detach()
-    return {"loss/G": total, "gradient/G": descend(state.opt_G, game.clip_norm)}
+        if game.matching:
+            distance = (
+                torch.stack([m.distance(x_i, fake_i.float(), c_i) for m in game.matching]).sum() * share
+            )
+            value = value + distance
+            apart += distance.detach()
+        value.backward()
+    figures = {"matching": apart} if game.matching else {}
+    return {"loss/G": total, "gradient/G": descend(state.opt_G, game.clip_norm)} | figures
 
 
 @with_less_memory
@@ -105,7 +119,9 @@ def draw_fakes(state: GANState, z: Tensor, c: Tensor, *, graph: bool) -> Tensor:
             x_fake: Tensor = state.G(z, c)
         return x_fake.clone() if x_fake._is_view() else x_fake  # a view could not drop its graph
     with torch.no_grad(), state.autocast():
-        return torch.cat([state.G(z_i, c_i) for _, (z_i, c_i) in chunks(state.n_chunks, z, c)])
+        return torch.cat(
+            [state.G(z_i, c_i) for _, (z_i, c_i) in chunks(state.n_chunks, z, c, unit=state.pack)]
+        )
 
 
 def ask(state: GANState, x: Tensor, c: Tensor, augment: Augment) -> tuple[Tensor, Tensor | float, Tensor]:
@@ -117,9 +133,10 @@ def ask(state: GANState, x: Tensor, c: Tensor, augment: Augment) -> tuple[Tensor
     return answer.float(), 1.0, torch.zeros((), device=x.device)
 
 
-def chunks(n: int, *tensors: Tensor) -> Iterator[tuple[float, tuple[Tensor, ...]]]:
-    """Yield the tensors in n pieces of rows, each with its share of the batch."""
-    for pieces in zip(*(t.chunk(n) for t in tensors), strict=True):
+def chunks(n: int, *tensors: Tensor, unit: int = 1) -> Iterator[tuple[float, tuple[Tensor, ...]]]:
+    """Yield the tensors in n pieces of whole units of rows, each with its share of the batch."""
+    size = unit * math.ceil(len(tensors[0]) / (n * unit))
+    for pieces in zip(*(t.split(size) for t in tensors), strict=True):
         yield len(pieces[0]) / len(tensors[0]), pieces
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from ganaug.data.schema import Schema, stack, take
-from ganaug.errors import DataError
+from ganaug.data.schema import Schema, kind_of, stack, take
+from ganaug.errors import ConfigError, DataError
 
 X = np.arange(24.0).reshape(8, 3)
 IMAGES = np.arange(8 * 64, dtype=np.float32).reshape(8, 8, 8)
@@ -76,9 +76,91 @@ def test_packed_data_unpacks_to_the_encoded_data(data) -> None:
     assert torch.equal(schema.unpack_X(schema.pack_X(data)), schema.encode_X(data))
 
 
+@pytest.mark.parametrize(
+    "y",
+    [
+        pd.Series(pd.Categorical(["no", "yes"] * 4, categories=["yes", "no", "never"], ordered=True)),
+        pd.Series(pd.Categorical([2, 1] * 4)),
+        pd.Series([2, 1] * 4, dtype="Int64"),
+        pd.Series([True, False] * 4, dtype="boolean"),
+        pd.Series(["no", "yes"] * 4, dtype="string"),
+        pd.Series(["no", "yes"] * 4, dtype=object),
+        pd.Series([2, 1] * 4, dtype="int8"),
+    ],
+    ids=lambda y: str(y.dtype),
+)
+def test_a_series_of_labels_keeps_its_dtype_also_after_json(y: pd.Series) -> None:
+    schema = Schema.fit(X, y)
+    saved = Schema.from_dict(json.loads(json.dumps(schema.to_dict())))
+    for each in (schema, saved):
+        pd.testing.assert_series_equal(each.decode_y(each.encode_y(y)), y)
+
+
+@pytest.mark.parametrize("kind", [np.bool_, np.int64, np.float32, np.str_])
+def test_labels_may_be_scalars_of_numpy_among_objects(kind: type) -> None:
+    y = pd.Series([kind(i % 2) for i in range(8)], dtype=object)
+    schema = Schema.from_dict(json.loads(json.dumps(Schema.fit(X, y).to_dict())))
+    assert schema.labels.tolist() == [kind(0).item(), kind(1).item()]
+    assert [schema.class_index(label) for label in y[:2]] == [0, 1]
+    pd.testing.assert_series_equal(schema.decode_y(schema.encode_y(y)), y)
+
+
+@pytest.mark.parametrize("name", ["kind", 7, 1.5, True, None, ("a", 1), np.nan])
+def test_the_name_of_a_series_of_labels_stays_what_it_is(name: object) -> None:
+    schema = Schema.fit(X, pd.Series([0, 1] * 4, name=name))
+    for each in (schema, Schema.from_dict(json.loads(json.dumps(schema.to_dict())))):
+        assert (type(each.y_name), repr(each.decode_y([0]).name)) == (type(name), repr(name))
+
+
+MIXED = pd.DataFrame(
+    {
+        "size": [1.5, np.nan, 2.5, 9.0] * 2,
+        "colour": pd.Categorical(["red", None, "blue", "red"] * 2, categories=["blue", "red", "green"]),
+        "name": ["a", "b", "c", None] * 2,
+        "day": pd.date_range("2020", periods=8),
+    }
+)
+
+
+def test_mixed_tables_come_back_also_after_json() -> None:
+    schema = Schema.fit(MIXED, pd.Series(["no", "yes"] * 4))
+    saved = Schema.from_dict(json.loads(json.dumps(schema.to_dict())))
+    assert saved.blocks == schema.blocks == (1, 2, 3, 4, 1)
+    assert Schema.fit(IMAGES, [0, 1] * 4).blocks is None
+    for each in (schema, saved):
+        pd.testing.assert_frame_equal(each.decode_X(each.encode_X(MIXED)), MIXED)
+        assert torch.equal(each.unpack_X(each.pack_X(MIXED)), each.encode_X(MIXED))
+
+
+def test_missing_cells_are_filled_where_asked() -> None:
+    schema = Schema.fit(MIXED, [0, 1] * 4, missing="fill")
+    assert not schema.decode_X(torch.randn(50, *schema.codec.shape)).isna().any().any()
+    with pytest.raises(ConfigError, match="missing must be one of 'keep', 'fill'; got 'fil'"):
+        Schema.fit(MIXED, [0, 1] * 4, missing="fil")
+
+
+def test_numbers_in_a_list_of_rows_with_text_stay_numbers() -> None:
+    rows = [["a", 1, 0.5], ["b", 20, 1.5]] * 4
+    schema = Schema.fit(rows, [0, 1] * 4)
+    assert schema.decode_X(schema.encode_X(rows)).tolist() == rows
+
+
+def test_stacked_frames_keep_their_dtypes() -> None:
+    frame = MIXED.assign(n=pd.array([1, None] * 4, dtype="Int64"), zone=MIXED["day"].dt.tz_localize("UTC"))
+    schema = Schema.fit(frame, [0, 1] * 4)
+    both = stack(frame, schema.decode_X(torch.randn(5, *schema.codec.shape)))
+    assert both.dtypes.equals(frame.dtypes)
+    pd.testing.assert_frame_equal(both.iloc[:8], frame)
+
+
 def test_two_dimensions_are_a_table_and_more_are_images() -> None:
     assert Schema.fit(X, [0, 1] * 4).kind == "table"
     assert Schema.fit(IMAGES, [0, 1] * 4).kind == "image"
+
+
+def test_ragged_rows_are_of_no_kind() -> None:
+    with pytest.raises(DataError, match="arrays of one shape"):
+        kind_of([[1, 2], [3]])
 
 
 def test_a_class_is_found_by_label_text_and_name() -> None:
@@ -121,12 +203,15 @@ def test_true_is_not_the_class_one() -> None:
         (pd.Series(["a", "b", None, "b"] * 2), "2 labels are missing"),
         (pd.Series(["a", pd.NA] * 4, dtype="string"), "4 labels are missing"),
         (pd.Series([1, pd.NA] * 4, dtype="Int64"), "4 labels are missing"),
-        (["a"] * 8, "at least two classes; got 1: 'a'"),
+        (["a"] * 8, "at least two classes; got 1 class: 'a'"),
         ([0] * 7 + [1], "each class must have at least 2 samples; 1 has 1"),
         ([0.5, 1.0] * 4, "class labels; got fractional numbers"),
+        (np.array([0.5, 1.0] * 4, dtype=object), "class labels; got fractional numbers"),
         (np.array(["a", 1] * 4, dtype=object), "labels must be of one type; got 'int', 'str'"),
+        (pd.Series(pd.cut(np.arange(8), 2)), "labels must be numbers, booleans or text; got 'Interval'"),
         ([0, 1] * 3, "one label for each of the 8 samples"),
         (np.eye(8), r"one label for each of the 8 samples; got shape \(8, 8\)"),
+        ("target", r"got the text 'target'.* pass X.drop\(columns='target'\) and X\['target'\]"),
     ],
 )
 def test_bad_labels_are_named(y: object, message: str) -> None:
@@ -139,9 +224,13 @@ def test_bad_labels_are_named(y: object, message: str) -> None:
     [
         (np.arange(8), r"got shape \(8,\)"),
         (np.zeros((8, 1, 1, 8, 8)), r"got shape \(8, 1, 1, 8, 8\)"),
-        (np.where(X == 5, np.nan, X), r"got 1 NaN or infinite values of 24, the first at index \(1, 2\)"),
+        (np.where(X == 5, np.inf, X), r"column 2 must be finite; got 1 infinite values of 8"),
         (np.where(IMAGES == 70, np.inf, IMAGES), r"got 1 NaN.* of 512, the first at index \(1, 0, 6\)"),
         ([[1, 2], [3]] * 4, "arrays of one shape"),
+        (
+            np.array([["a", 1], [2, 3]] * 4, dtype=object),
+            "column 0 must hold cells of one type; got 'int', 'str'",
+        ),
     ],
 )
 def test_bad_samples_are_named(data: object, message: str) -> None:
@@ -166,12 +255,12 @@ def test_rows_are_taken_and_stacked_in_their_container(container) -> None:
 
 
 def test_a_name_comes_before_the_text_of_another_label():
-    schema = Schema.fit(np.zeros((6, 2)), np.repeat([0, 1, 2], 2), names=["1", "2", "9"])
+    schema = Schema.fit(X[:6], np.repeat([0, 1, 2], 2), names=["1", "2", "9"])
     assert [schema.class_index(k) for k in ("1", "2", "9", "0", 1, 2)] == [0, 1, 2, 0, 1, 2]
 
 
 def test_float_labels_are_found_by_integers():
-    schema = Schema.fit(np.zeros((4, 2)), np.repeat([3.0, 7.0], 2))
+    schema = Schema.fit(X[:4], np.repeat([3.0, 7.0], 2))
     assert schema.class_index(7) == 1
     with pytest.raises(KeyError, match="no class True"):
         schema.class_index(True)

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 from torchvision.datasets import FakeData
 
 from ganaug.data.sources import class_names, dataset_arrays, dataset_targets, open_data
+from ganaug.data.storage import read
 from ganaug.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -281,3 +282,42 @@ def test_a_data_set_is_read_into_one_array_without_a_second_copy() -> None:
     tracemalloc.stop()
     assert X.shape == (2_000, 3, 16, 16)
     assert peak < 1.2 * X.nbytes
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a,b,a,target\n1,2,3,x\n4,5,6,y\n", "must name each column once; got 'a' more than once"),
+        ("a,target\n", "must hold rows under its header; got none"),
+        ("", "cannot be read as CSV"),
+        ("a,target\nr1,1,x\nr2,2,y\n", "rows that have more cells than the header. Name all columns"),
+        ("a,target\n1,x\n2,y,9\n", "cannot be read as CSV: .* Expected 2 fields in line 3, saw 3"),
+    ],
+)
+def test_a_csv_that_is_no_table_is_refused(tmp_path, text: str, told: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=told):
+        open_data(str(path), target="target")
+
+
+def test_columns_without_a_name_may_be_several(tmp_path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(",,target\n1,2,x\n4,5,y\n")
+    assert open_data(str(path), target="target").X.shape == (2, 2)
+
+
+def test_delimiters_at_the_ends_of_rows_move_no_column(tmp_path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("a,b,target\n1,2,u,\n3,4,v,\n")
+    source = open_data(str(path))
+    assert source.X.to_dict("list") == {"a": [1, 3], "b": [2, 4]}
+    assert source.y.tolist() == ["u", "v"]
+
+
+def test_one_word_in_a_long_column_of_numbers_makes_it_text(tmp_path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("age,x,target\n" + "37,1.5,a\n" * 300_000 + "unknown,1.5,b\n")
+    age = open_data(str(path)).X["age"]
+    assert set(age) == {"37", "unknown"}
+    assert read("age", age).categories == ("37", "unknown")

@@ -1,13 +1,16 @@
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from ganaug import ConditionalGAN, GANConfig
 from ganaug._random import derive
 from ganaug.data.schema import Schema
-from ganaug.experiment.arms import ARMS, TrainingPart, copies, synthetic
+from ganaug.errors import ConfigError
+from ganaug.experiment.arms import ARMS, DEFAULT_ARMS, Arm, TrainingPart, copies, noisy_copies, synthetic
 
 TINY = GANConfig(width=4, z_dim=4, batch_size=16, train_images=32)
 
@@ -27,6 +30,7 @@ def training_part(extra_c, *, seed=0):
     X = rng.normal(size=(15, 3))
     schema = Schema.fit(X, y)
     return TrainingPart(
+        X=X,
         x=schema.encode_X(X),
         c=schema.encode_y(y),
         extra_c=torch.tensor(extra_c, dtype=torch.int64),
@@ -59,9 +63,7 @@ def test_copies_depend_on_the_seed_alone():
 def test_synthetic_samples_come_in_the_wanted_classes_and_order():
     part = training_part([0] * 2 + [2] * 5)
     rows = synthetic(part)
-    gan = ConditionalGAN(config=TINY, random_state=0).fit(
-        part.schema.decode_X(part.x), part.schema.labels[part.c]
-    )
+    gan = ConditionalGAN(config=TINY, random_state=0).fit(part.X, part.schema.labels[part.c])
     seed = derive(part.seed, "synthetic")
     expected, labels = gan.generate({"a": 2, "c": 5}, random_state=seed)
     assert labels.tolist() == ["a"] * 2 + ["c"] * 5
@@ -76,9 +78,46 @@ def test_the_generator_is_fitted_once_and_all_arms_of_a_seed_get_the_same_sample
     assert part.fitted_gan.cache_info().misses == 1
 
 
-@pytest.mark.parametrize("extra", [copies, synthetic])
+@pytest.mark.parametrize("extra", [copies, noisy_copies, synthetic])
 def test_where_nothing_is_wanted_nothing_is_made(extra):
     assert extra(training_part([])).shape == (0, 3)
+
+
+def with_columns(X, wanted):
+    """Return a training part of other rows with the same labels."""
+    part = training_part(wanted)
+    schema = Schema.fit(X, np.repeat(["a", "b", "c"], [6, 4, 5]))
+    return replace(part, X=X, x=schema.encode_X(X), schema=schema)
+
+
+def test_noisy_copies_are_copies_with_noise_of_a_tenth_of_a_columns_deviation():
+    part = training_part([0] * 2000 + [2] * 2000)
+    noise = (noisy_copies(part) - copies(part))[(copies(part).abs() < 0.8).all(1)]
+    assert torch.allclose(noise.std(0) / part.x.std(0), torch.full((3,), 0.1), atol=0.01)
+    assert torch.allclose(noise.mean(0), torch.zeros(3), atol=0.01)
+    assert noisy_copies(part).abs().max() <= 1
+
+
+def test_noisy_copies_leave_categories_as_they_are():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"city": rng.choice(["Ulm", "Bonn", None], 15), "size": rng.normal(size=15)})
+    part = with_columns(X, [0] * 30 + [1] * 20)
+    blocks = torch.tensor(part.schema.codec.blocks)
+    scalar = (blocks == 1).repeat_interleave(blocks)
+    rows, copied = noisy_copies(part), copies(part)
+    assert torch.equal(rows[:, ~scalar], copied[:, ~scalar])
+    assert (rows[:, scalar] != copied[:, scalar]).float().mean() > 0.8
+    assert set(rows[:, ~scalar].unique().tolist()) == {0, 1}
+
+
+def test_the_default_arms_of_each_kind_of_data_apply_to_it():
+    assert {ARMS[name].data for name in DEFAULT_ARMS["image"]} == {"any", "image"}
+    assert {ARMS[name].data for name in DEFAULT_ARMS["table"]} == {"any", "table", "numeric table"}
+
+
+def test_a_threshold_is_not_tuned_on_samples_that_added_ones_may_be_copies_of():
+    with pytest.raises(ConfigError, match="tune_threshold must have no extra"):
+        Arm(role="control", tune_threshold=True, extra=copies)
 
 
 def test_the_table_of_arms_tells_controls_from_treatments():
@@ -87,3 +126,4 @@ def test_the_table_of_arms_tells_controls_from_treatments():
     assert ARMS["nothing"].extra is None
     assert all(arm.extra is synthetic for arm in ARMS.values() if arm.role == "treatment")
     assert [name for name, arm in ARMS.items() if arm.class_weights] == ["class weights"]
+    assert [name for name, arm in ARMS.items() if arm.tune_threshold] == ["threshold"]

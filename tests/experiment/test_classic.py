@@ -17,16 +17,16 @@ def left_minus_right(images):
 
 
 def test_the_seed_alone_decides_what_happens_to_a_batch():
-    for x in (corner_images(12, 1), corner_images(12, 3), torch.rand(12, 4) * 2 - 1):
+    for x in (corner_images(12, 1), corner_images(12, 3)):
         first, again, other = (classic_transform(x, seed=s)(x) for s in (3, 3, 4))
         assert torch.equal(first, again)
         assert not torch.equal(first, other)
 
 
 def test_each_batch_is_changed_anew():
-    for x in (corner_images(8, 1), torch.rand(8, 4) * 2 - 1):
-        transform = classic_transform(x, seed=0)
-        assert not torch.equal(transform(x), transform(x))
+    x = corner_images(8, 1)
+    transform = classic_transform(x, seed=0)
+    assert not torch.equal(transform(x), transform(x))
 
 
 def test_images_keep_shape_dtype_and_range_and_the_caller_keeps_the_original():
@@ -54,22 +54,6 @@ def test_what_moves_into_a_grey_image_is_its_background():
     changed = classic_transform(bright, seed=0)(bright)
     corners = changed[:, :, [0, 0, -1, -1], [0, -1, 0, -1]]
     assert (corners > 0.99).all()
-
-
-def test_rows_get_noise_of_a_tenth_of_a_columns_deviation():
-    x = torch.randn(4000, 3) * torch.tensor([0.01, 0.1, 0.2])
-    noise = classic_transform(x, seed=0)(x) - x
-    assert torch.allclose(noise.std(0) / x.std(0), torch.full((3,), 0.1), atol=0.005)
-    assert torch.allclose(noise.mean(0) / x.std(0), torch.zeros(3), atol=0.01)
-
-
-def test_the_noise_is_scaled_by_the_training_part_and_rows_stay_in_range():
-    wide, edge = torch.tensor([[-1.0], [1.0]] * 50), torch.ones(50, 1)
-    changed = classic_transform(wide, seed=0)(edge)
-    assert changed.max() <= 1
-    assert (changed < 0.99).any()
-    constant = torch.zeros(20, 1)
-    assert torch.equal(classic_transform(constant, seed=0)(constant), constant)
 
 
 def test_an_own_compose_is_used_instead():

@@ -62,6 +62,68 @@ def test_random_splits_are_stratified_and_declare_their_overlap():
     assert len({tuple(train) for train in splits.train}) == 4
 
 
+def test_repeated_folds_test_each_sample_once_per_repeat():
+    splits = split(seeds=15, folds=5)
+    for repeat in range(3):
+        tested = np.concatenate(splits.test[5 * repeat : 5 * repeat + 5])
+        assert sorted(tested) == list(range(len(y)))
+    for train, test in zip(splits.train, splits.test, strict=True):
+        assert sorted(np.concatenate([train, test])) == list(range(len(y)))
+        assert counts(test) == {"cat": 12, "dog": 8, "owl": 10}
+    assert len({tuple(test) for test in splits.test}) == 15
+    assert splits.overlap == 1 / 4
+    assert splits.note == "3 times stratified 5-fold cross-validation of X"
+
+
+@pytest.mark.parametrize("folds", [None, 4])
+def test_a_training_size_draws_from_each_training_part_and_leaves_the_test_part(folds):
+    whole, part = split(folds=folds), split(folds=folds, train_size=30)
+    for all_rows, rows in zip(whole.train, part.train, strict=True):
+        assert set(rows) < set(all_rows)
+        assert len(set(rows)) == 30
+        assert counts(rows) == {"cat": 12, "dog": 8, "owl": 10}
+    assert all(np.array_equal(a, b) for a, b in zip(whole.test, part.test, strict=True))
+    assert part.overlap == whole.overlap
+    again, other = (split(folds=folds, train_size=30, seed=s) for s in (0, 1))
+    assert all(np.array_equal(a, b) for a, b in zip(part.train, again.train, strict=True))
+    assert not np.array_equal(part.train[0], other.train[0])
+
+
+def test_a_small_training_size_keeps_two_of_each_class():
+    labels = np.repeat([0, 1, 2, 3], [900, 80, 16, 4])
+    for size, expected in ((8, [2, 2, 2, 2]), (30, [24, 2, 2, 2]), (100, [88, 8, 2, 2])):
+        for rows in split(labels, train_size=size).train:
+            assert np.bincount(labels[rows]).tolist() == expected
+
+
+def test_with_a_given_test_set_a_training_size_is_drawn_anew_per_seed():
+    splits = split(n_given_test=75, train_size=50)
+    assert splits.test is None
+    assert all(counts(train) == {"cat": 20, "dog": 13, "owl": 17} for train in splits.train)
+    assert len({tuple(train) for train in splits.train}) == 4
+    assert splits.overlap == 50 / 100
+
+
+@pytest.mark.parametrize("train_size", [30, 100])
+def test_the_overlap_covers_the_correlation_of_scores_that_share_samples(train_size):
+    """Scores of a training and a test part add up from samples, in whatever proportion."""
+    splits = make_splits(np.repeat([0, 1], 200), seeds=400, test_size=0.5, train_size=train_size, seed=0)
+    rng = np.random.default_rng(0)
+    correlations = []
+    for weight in (0.0, 1.0):  # of the test part
+        scores = np.stack(
+            [
+                (1 - weight) * values[splits.train].mean(axis=1) + weight * values[splits.test].mean(axis=1)
+                for values in rng.normal(size=(300, 400))
+            ]
+        )
+        within = scores.var(axis=1, ddof=1).mean()
+        correlations.append(1 - within / scores.var())
+    rho = splits.overlap / (1 + splits.overlap)
+    assert rho == pytest.approx(0.5)
+    assert max(correlations) < rho + 0.06
+
+
 def test_a_given_test_set_leaves_all_samples_for_training():
     splits = split(n_given_test=75)
     assert splits.test is None
@@ -119,3 +181,25 @@ def test_a_test_part_of_nothing_or_nearly_all_is_refused(test_size):
 def test_data_too_small_to_be_split_is_refused():
     with pytest.raises(DataError, match="test_size"):
         split(np.array([0, 0, 1, 1]), test_size=0.25)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"folds": 1}, ConfigError, "folds must be an integer of at least 2"),
+        ({"folds": 3}, ConfigError, "seeds must be a multiple of folds=3.*got 4.*seeds=6"),
+        ({"folds": 4, "labelled_per_class": 5}, ConfigError, "labelled_per_class and folds cannot"),
+        ({"folds": 4, "n_given_test": 9}, ConfigError, "folds and test cannot"),
+        (
+            {"train_size": 30, "labelled_per_class": 5},
+            ConfigError,
+            "labelled_per_class and train_size cannot",
+        ),
+        ({"train_size": 5}, ConfigError, "train_size must be an integer of at least 6 and at most 112"),
+        ({"train_size": 113}, ConfigError, "train_size must be an integer of at least 6 and at most 112"),
+        ({"folds": 50, "seeds": 50}, DataError, "at least 50 samples for folds=50; 'dog' has fewer"),
+    ],
+)
+def test_splits_that_cannot_be_made_are_refused(settings, error, message):
+    with pytest.raises(error, match=message):
+        split(**settings)

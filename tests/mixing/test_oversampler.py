@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from imblearn.pipeline import make_pipeline
@@ -31,6 +32,49 @@ def rare_iris():
     X, y = load_iris(return_X_y=True)
     rows = np.random.default_rng(0).permutation(np.r_[0:50, 50:70, 100:106])
     return X[rows], y[rows]
+
+
+DAYS = pd.Timestamp("2020") + pd.to_timedelta(np.arange(76), unit="D")
+FLAGS = np.arange(76) % 2 == 0
+WORDS = np.array(["u", "v"])[np.arange(76) % 2]
+FRAMES = {  # columns of which numpy knows no common dtype, or whose own is not theirs
+    "numbers and dates": {"x": np.arange(76) / 7, "d": DAYS},
+    "booleans and categories": {"b": FLAGS, "c": pd.Categorical(WORDS)},
+    "integers and categories": {"n": pd.array([None, *range(75)], dtype="Int64"), "c": pd.Categorical(WORDS)},
+    "booleans and dates with a zone": {"b": FLAGS, "d": DAYS.tz_localize("Europe/Berlin")},
+    "numbers and durations": {"x": np.arange(76) / 7, "t": pd.to_timedelta(np.arange(76), unit="s")},
+    "no date at all": {"x": np.arange(76) / 7, "d": [pd.NaT] * 76},
+    "Arrow": {
+        "s": pd.array(WORDS, dtype=pd.ArrowDtype(pa.string())),
+        "n": pd.array(range(76), dtype="int64[pyarrow]"),
+    },
+    "names like methods": {"clone": np.arange(76) / 7, "copy": np.arange(76), "iloc": WORDS},
+}
+
+
+@pytest.fixture(params=FRAMES)
+def odd_frame(request):
+    return pd.DataFrame(FRAMES[request.param], index=range(100, 176))
+
+
+@pytest.fixture
+def mixed(rare_iris):
+    """Return the same flowers in columns of all kinds, with missing cells."""
+    X, y = rare_iris
+    sizes = pd.CategoricalDtype(["S", "M", "L", "XL"], ordered=True)
+    frame = pd.DataFrame(
+        {
+            "length": np.where(np.arange(76) % 5, X[:, 0], np.nan),
+            "count": pd.array(np.where(np.arange(76) % 7, 10 * X[:, 1], np.nan).round(), dtype="Int64"),
+            "kind": pd.Series(np.array(["a", "b", None], dtype=object)[np.arange(76) % 3], dtype=object),
+            "size": pd.Categorical(np.array(["S", "M", "L"])[y], dtype=sizes),
+            "day": pd.Timestamp("2020") + pd.to_timedelta((1000 * X[:, 2]).round(), unit="D"),
+            "zone": pd.Timestamp("2020", tz="UTC") + pd.to_timedelta((1000 * X[:, 3]).round(), unit="h"),
+            "wide": X[:, 3] > 1,
+        },
+        index=range(100, 176),
+    )
+    return frame, pd.Series(np.array(["se", "ve", "vi"])[y], name="flower", index=frame.index)
 
 
 def weights_of(gan):
@@ -138,6 +182,55 @@ class TestContainers:
         oversampler = sampler()
         oversampler.fit_resample(frame, np.arange(n) % 3 == 0)
         assert oversampler.gan_.schema_.codec.dtypes == ("float64", "bool")
+
+    @pytest.mark.parametrize("strategy", ["auto", {"vi": 6}])
+    def test_a_frame_of_mixed_columns(self, mixed, strategy):
+        X, y = mixed
+        X_res, y_res = sampler(sampling_strategy=strategy).fit_resample(X, y)
+        assert X_res.dtypes.equals(X.dtypes)
+        assert list(X_res.columns) == list(X.columns)
+        pd.testing.assert_frame_equal(X_res.iloc[:76], X.reset_index(drop=True))
+        assert Counter(y_res) == ({"se": 50, "ve": 50, "vi": 50} if strategy == "auto" else Counter(y))
+        new = X_res.iloc[76:]
+        assert set(new["kind"].dropna()) <= set(X["kind"].dropna())
+        assert (new["day"].dt.normalize() == new["day"]).all()
+
+    def test_frames_of_columns_without_a_common_dtype(self, odd_frame):
+        X_res, y_res = sampler().fit_resample(odd_frame, np.repeat([0, 1], [50, 26]))
+        assert X_res.dtypes.equals(odd_frame.dtypes)
+        pd.testing.assert_frame_equal(X_res.iloc[:76], odd_frame.reset_index(drop=True))
+        assert np.bincount(y_res).tolist() == [50, 50]
+
+    @pytest.mark.parametrize("strategy", ["auto", {1: 50}])
+    @pytest.mark.parametrize(
+        ("labels", "dtype"),
+        [
+            ([False, True], "category"),
+            ([False, True], "boolean"),
+            ([False, True], "bool[pyarrow]"),
+            ([0, 1], "Int64"),
+            (["a", "b"], "category"),
+            (["a", "b"], object),
+        ],
+    )
+    def test_a_series_of_labels_keeps_its_dtype(self, rare_iris, strategy, labels, dtype):
+        y = pd.Series(np.repeat(labels, [50, 26])).astype(dtype)
+        if strategy != "auto":
+            strategy = {labels[1]: 50}
+        _, y_res = sampler(sampling_strategy=strategy).fit_resample(pd.DataFrame(rare_iris[0]), y)
+        assert y_res.dtype == y.dtype
+        pd.testing.assert_series_equal(y_res[:76], y)
+        assert y_res[76:].tolist() == [labels[1]] * 24
+
+    @pytest.mark.parametrize("kind", [list, np.asarray])
+    def test_rows_of_objects(self, mixed, kind):
+        X, y = mixed
+        rows = X[["kind", "length"]].astype(object).to_numpy()
+        X_res, _ = sampler().fit_resample(kind(rows), y)
+        assert isinstance(X_res, list) == (kind is list)
+        X_res = np.array(X_res, dtype=object)
+        pd.testing.assert_frame_equal(pd.DataFrame(X_res[:76]), pd.DataFrame(rows))
+        assert {type(v) for v in X_res[:, 1]} == {float}
 
     @pytest.mark.parametrize("shape", [(8, 8), (1, 8, 9), (9, 8, 3)])
     def test_images(self, shape):
@@ -254,7 +347,7 @@ class TestNothingLeaks:
         assert len(seen) == 1
 
     def test_grid_search_over_the_budget(self, rare_iris, seen):
-        grid = {"ganoversampler__train_images": [16, 32]}
+        grid = {"ganoversampler__train_images": np.array([16, 32])}
         search = GridSearchCV(self.pipe(), grid, cv=self.folds, error_score="raise").fit(*rare_iris)
         assert search.best_params_["ganoversampler__train_images"] in (16, 32)
         budgets = [gan.train_images for *_, gan in seen]
@@ -266,17 +359,56 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (lambda X, y: (np.where(X.max() == X, np.nan, X), y), "NaN"),
             (lambda X, y: (np.where(X.max() == X, np.inf, X), y), "infinity"),
             (lambda X, y: (X[:-1], y), "inconsistent numbers of samples"),
             (lambda X, y: (X, np.r_[y[:-1], 9]), "at least 2 samples"),
             (lambda X, y: (X[:, :, None, None, None], y), "table|images"),
-            (lambda X, y: (np.array([["a"]] * len(X)), y), "could not convert|numeric"),
+            (lambda X, y: (np.array([["a"]] * len(X)), y), "nothing to learn"),
+            (lambda X, y: (X.astype(complex), y), "Complex data not supported"),
+            (
+                lambda X, y: (
+                    pd.DataFrame(X, columns=list("abcd")).assign(w="a").replace(X.max(), np.inf),
+                    y,
+                ),
+                "must be finite",
+            ),
+            (
+                lambda X, y: (pd.DataFrame(X, columns=list("abcd")).assign(w=[1] + ["a"] * 75), y),
+                "'w' must hold cells of one type",
+            ),
         ],
     )
     def test_data_that_cannot_be_learned_from(self, rare_iris, change, message):
         with pytest.raises(DataError, match=message):
             sampler().fit_resample(*change(*rare_iris))
+
+    @pytest.mark.parametrize(
+        ("y", "message"),
+        [
+            (None, "y must|requires y"),
+            (np.r_[np.nan, np.ones(40), np.zeros(35)], "1 labels are missing"),
+            (np.array([None, *"ab" * 37, "a"], dtype=object), "1 labels are missing"),
+            (pd.Series([None, *[1, 2] * 37, 1], dtype="Int64"), "1 labels are missing"),
+            (pd.Series(pd.cut(np.arange(76), 2)), "numbers, booleans or text; got 'Interval'"),
+            (np.array(["a", 1] * 38, dtype=object), "labels must be of one type; got 'int', 'str'"),
+            (np.linspace(0, 1, 76), "y must hold class labels; got fractional numbers"),
+            (np.zeros(76), "at least two classes; got 1 class: 0.0"),
+            (np.array([True, False] * 38, dtype=object), r"bool as Python objects.* np.array\(list\(y\)\)"),
+        ],
+    )
+    def test_labels_that_cannot_be_learned_from(self, rare_iris, y, message):
+        for X in (rare_iris[0], pd.DataFrame(rare_iris[0])):
+            with pytest.raises(DataError, match=message):
+                sampler().fit_resample(X, y)
+
+    def test_frames_that_scikit_learn_would_refuse(self, rare_iris):
+        X, y = pd.DataFrame(rare_iris[0]), rare_iris[1]
+        with pytest.raises(DataError, match="all input features have string names"):
+            sampler().fit_resample(X.rename(columns={0: "a"}), y)
+        with pytest.raises(DataError, match="inconsistent numbers of samples"):
+            sampler().fit_resample(X[:-1], y)
+        with pytest.raises(DataError, match="X must have at least 2 rows; got 0"):
+            sampler().fit_resample(X[:0], y)
 
     def test_settings(self, rare_iris):
         with pytest.raises(ConfigError, match="preset must be one of"):

@@ -15,7 +15,10 @@ from ganaug import ConditionalGAN, ConfigError, DataError, GANConfig, SyntheticS
 
 CONFIG = GANConfig(width=8, z_dim=4, batch_size=16, train_images=64)
 BY_DESIGN = "fit_transform replaces rows and transform does not"
-EXPECTED = {"check_transformer_general": BY_DESIGN, "check_transformer_data_not_an_array": BY_DESIGN}
+EXPECTED = {
+    "check_transformer_general": BY_DESIGN,
+    "check_transformer_data_not_an_array": BY_DESIGN,
+}
 
 
 def swap(**kwargs):
@@ -58,7 +61,7 @@ class TestFitTransform:
         assert (X_mixed == X).all(axis=1).mean() == 1 - p
 
     def test_each_row_is_replaced_by_one_of_its_own_class(self, iris, monkeypatch):
-        X, y = iris
+        X, y = iris[0] + np.random.default_rng(0).normal(size=iris[0].shape), iris[1]  # no two rows alike
         generate = ConditionalGAN.generate
         labels = {}
 
@@ -142,6 +145,31 @@ class TestContainers:
         assert swapper.transform(frame) is frame
         assert swapper.get_feature_names_out().tolist() == list(frame.columns)
 
+    def test_a_frame_of_mixed_columns(self, iris):
+        X, y = iris
+        n = np.arange(150)
+        frame = pd.DataFrame(
+            {
+                "length": np.where(n % 5, X[:, 0], np.nan),
+                "count": pd.array(np.where(n % 7, n, np.nan), dtype="Int64"),
+                "kind": pd.Series(np.array(["a", "b", None], dtype=object)[n % 3], dtype=object),
+                "text": pd.Series(np.array(["a", "b"])[n % 2], dtype="string"),
+                "size": pd.Categorical(
+                    np.array(["S", "M", "L"])[y], categories=["S", "M", "L"], ordered=True
+                ),
+                "day": pd.Timestamp("2020") + pd.to_timedelta(n, unit="D"),
+                "zone": pd.Timestamp("2020", tz="Europe/Berlin") + pd.to_timedelta(n, unit="h"),
+            },
+            index=range(500, 650),
+        )
+        swapper = swap()
+        mixed = swapper.fit_transform(frame, y)
+        assert mixed.dtypes.equals(frame.dtypes)
+        kept = ~swapper.swapped_
+        pd.testing.assert_frame_equal(mixed[kept], frame[kept])
+        assert (mixed["zone"] != frame["zone"])[swapper.swapped_].mean() > 0.5
+        assert swapper.transform(frame) is frame
+
     @pytest.mark.parametrize("shape", [(8, 8), (3, 8, 9), (9, 8, 1)])
     def test_images(self, shape):
         X = np.random.default_rng(0).integers(0, 256, (30, *shape), dtype=np.uint8)
@@ -162,6 +190,26 @@ class TestContainers:
         assert swapper.transform(X) is X
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"clone": np.arange(60) / 7, "day": pd.date_range("2020", periods=60, tz="Europe/Berlin")},
+        {"flag": [True, False] * 30, "word": pd.Categorical(["u", "v"] * 30)},
+        {"n": pd.array([None, *range(59)], dtype="Int64"), "time": pd.to_timedelta(np.arange(60), unit="h")},
+    ],
+)
+def test_frames_of_columns_without_a_common_dtype(columns):
+    X, y = pd.DataFrame(columns), pd.Series(pd.Categorical([True, False] * 30))
+    swapper = swap()
+    X_mixed = swapper.fit_transform(X, y)
+    assert X_mixed.dtypes.equals(X.dtypes)
+    kept = ~swapper.swapped_
+    pd.testing.assert_frame_equal(X_mixed[kept], X[kept])
+    pd.testing.assert_frame_equal(swapper.transform(X), X)
+    with pytest.raises(DataError, match="feature names should match"):
+        swapper.transform(X.rename(columns=str.upper))
+
+
 class TestMistakes:
     def test_labels_missing(self, iris):
         for call in (swap().fit, swap().fit_transform):
@@ -180,7 +228,7 @@ class TestMistakes:
         with pytest.raises(DataError, match="expecting 4 features"):
             swapper.transform(iris[0][:, :3])
 
-    def test_missing_values(self, iris):
+    def test_infinite_values(self, iris):
         X, y = iris
-        with pytest.raises(DataError, match="NaN"):
-            swap().fit(np.where(X.max() == X, np.nan, X), y)
+        with pytest.raises(DataError, match="infinity"):
+            swap().fit(np.where(X.max() == X, np.inf, X), y)

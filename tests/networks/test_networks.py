@@ -6,12 +6,12 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ganaug.errors import ConfigError
-from ganaug.networks import CONDITIONING, NETWORKS, Answer
+from ganaug.networks import CONDITIONING, NETWORKS, TABLE_NETWORKS, Answer
 from ganaug.networks.attention import SelfAttention
 
 SHAPES = [(1, 8, 8), (3, 8, 8), (1, 9, 13), (3, 28, 28), (1, 17, 40), (3, 32, 20), (1, 64, 64), (3, 8, 64)]
 N_CLASSES, Z_DIM = 3, 5
-IMAGE_NETWORKS = [name for name in NETWORKS if name != "mlp"]
+IMAGE_NETWORKS = [name for name in NETWORKS if name not in TABLE_NETWORKS]
 
 
 def build(name: str, shape: tuple[int, ...], width: int = 4, **options) -> tuple[nn.Module, nn.Module]:

@@ -19,7 +19,8 @@ Line = dict[str, Any]
 def small(**changes: Any) -> GANConfig:
     """Return a config whose training takes a fraction of a second."""
     values = {"network": "mlp", "width": 4, "z_dim": 8, "train_images": 64, "batch_size": 16}
-    return GANConfig(**{**values, "log_every_images": 32, "precision": "float32", **changes})
+    settled = {"log_every_images": 32, "ema_halflife_images": 5000, "lr_G": 2e-4, "lr_D": 8e-4}
+    return GANConfig(**{**values, **settled, "precision": "float32", **changes})
 
 
 def two_classes(shape: tuple[int, ...] = (1, 8, 8)) -> tuple[Tensor, Tensor]:
@@ -32,13 +33,19 @@ def two_classes(shape: tuple[int, ...] = (1, 8, 8)) -> tuple[Tensor, Tensor]:
 def batches_of(
     config: GANConfig, *, seed: int = 0, shape: tuple[int, ...] = (1, 8, 8), data: Any = None
 ) -> BalancedBatches:
-    return BalancedBatches(*(data or two_classes(shape)), batch_size=config.batch_size, seed=seed)
+    x, c = data or two_classes(shape)
+    return BalancedBatches(x, c, batch_size=config.batch_size, seed=seed, pack=config.pack)
 
 
 def fresh(
-    config: GANConfig, *, seed: int = 0, shape: tuple[int, ...] = (1, 8, 8), n_classes: int = 2
+    config: GANConfig,
+    *,
+    seed: int = 0,
+    shape: tuple[int, ...] = (1, 8, 8),
+    n_classes: int = 2,
+    blocks: tuple[int, ...] = (),
 ) -> GANState:
-    return new_state(config, shape=shape, n_classes=n_classes, seed=seed, device=CPU)
+    return new_state(config, shape=shape, n_classes=n_classes, seed=seed, device=CPU, blocks=blocks)
 
 
 def play(

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 import ganaug
 from ganaug.errors import ConfigError
-from ganaug.training.drawing import PIECE, Drawing
+from ganaug.training.drawing import PIECES, Drawing
 from ganaug.training.grid import sample_grid
 from ganaug.training.snapshots import Snapshots
+
+PIECE = PIECES["image"]
 
 
 class Echo(nn.Module):

@@ -36,7 +36,9 @@ def started(seed: int = 0, **changes) -> GANState:
     _, real_logits = discriminator_step(
         state, X, x_fake, C, game=game, augment=identity, generator=torch.Generator()
     )
-    generator_step(state, x_fake, C, game=game, augment=identity, z=drawn(2, 16, 8), real_logits=real_logits)
+    generator_step(
+        state, X, x_fake, C, game=game, augment=identity, z=drawn(2, 16, 8), real_logits=real_logits
+    )
     return state
 
 
@@ -140,6 +142,7 @@ def test_the_heuristic_alone_is_the_non_saturating_step() -> None:
     stats = evolve(evolved, ("heuristic",))
     expected = generator_step(
         stepped,
+        X,
         stepped.G(drawn(3, 16, 8), C),
         C,
         game=Game(loss=NonSaturating()),

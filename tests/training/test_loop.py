@@ -98,7 +98,16 @@ def test_the_log_is_called_at_each_interval_and_at_the_end(
     assert [seen for seen, _ in calls] == expected
     assert [line for _, line in calls] == history
     assert [line["images_seen"] for line in history] == expected
-    named = {"images_seen", "loss/D", "loss/G", "logits/real", "logits/fake", "right/real", "right/fake"}
+    named = {
+        "images_seen",
+        "penalty",
+        "loss/D",
+        "loss/G",
+        "logits/real",
+        "logits/fake",
+        "right/real",
+        "right/fake",
+    }
     assert set(history[0]) == named | {
         "gradient/D",
         "gradient/G",
@@ -314,7 +323,7 @@ def test_unknown_names_are_found_before_training() -> None:
             resolve_game(GANConfig(**changes))
     with pytest.raises(ConfigError, match=r"network must be one of .*Did you mean 'resnet'\?"):
         play(GANConfig(network="resnt"))
-    with pytest.raises(ConfigError, match="network for a table must be one of 'mlp'"):
+    with pytest.raises(ConfigError, match="network for a table must be one of 'residual-mlp', 'mlp'"):
         play(GANConfig(network="resnet"), shape=(3,))
     with pytest.raises(ConfigError, match=r"conditioning must be one of .*Did you mean 'concat'\?"):
         play(GANConfig(conditioning="concats"))
@@ -322,7 +331,7 @@ def test_unknown_names_are_found_before_training() -> None:
 
 @pytest.mark.parametrize("network", ["resnet-attention", "dcgan", "r3gan", "style", "style-growing"])
 def test_a_network_for_images_is_refused_for_a_table_in_words(network: str) -> None:
-    with pytest.raises(ConfigError, match=r"image network.*Use network 'mlp' for tables"):
+    with pytest.raises(ConfigError, match="network for a table must be one of 'residual-mlp', 'mlp'"):
         play(GANConfig(network=network), shape=(3,))
 
 

@@ -15,14 +15,19 @@ from play import digest, fresh, play, small
 
 import ganaug
 from ganaug.adversarial.regularizers import R1
-from ganaug.config import GANConfig
+from ganaug.config import GANConfig, resolve_config
 from ganaug.errors import TrainingInterrupted
 from ganaug.networks.conditioning import Noisy
 from ganaug.training.checkpoint import load_tensors
 
 BUDGET, STOP = 256, 176
 KINDS: dict[str, GANConfig] = {
-    "default": GANConfig(train_images=BUDGET, width=4, z_dim=8, batch_size=16, log_every_images=64),
+    "default": resolve_config(
+        "default",
+        GANConfig(train_images=BUDGET, width=4, z_dim=8, batch_size=16, log_every_images=64),
+        None,
+        kind="image",
+    ),
     "style, growing": small(network="style-growing", conditioning="noisy", loss="logistic"),
     "relativistic": small(network="r3gan", loss="relativistic", regularizers=("r1", "r2")),
     "evolution": small(
@@ -40,7 +45,7 @@ GOES_ON = """
 import json, sys
 import numpy as np
 import ganaug
-from ganaug.config import GANConfig
+from ganaug.config import GANConfig, resolve_config
 
 root = sys.argv[1]
 arrays = np.load(root + "/data.npz")

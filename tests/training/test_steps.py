@@ -38,7 +38,9 @@ def d_step(state: GANState, x_fake: Tensor, game: Game, **options) -> tuple[dict
 def g_step(
     state: GANState, x_fake: Tensor, real_logits: Tensor, game: Game, augment=identity
 ) -> dict[str, Tensor]:
-    return generator_step(state, x_fake, C, game=game, augment=augment, z=noise(), real_logits=real_logits)
+    return generator_step(
+        state, real_batch(), x_fake, C, game=game, augment=augment, z=noise(), real_logits=real_logits
+    )
 
 
 CASES = {

@@ -1,0 +1,64 @@
+"""Nothing added, but the decision tuned to a metric, on out-of-fold predictions of the training part."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+
+from ganaug._random import derive
+from ganaug.data.schema import take
+from ganaug.experiment.classifiers import Recipe
+from ganaug.experiment.metrics import Metric
+
+INNER_FOLDS = 5
+MAX_THRESHOLDS = 200
+POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+Scores = np.ndarray[Any, Any]
+Fit = Callable[[Recipe, Any], tuple[np.ndarray[Any, Any], Any]]
+"""Trains a new classifier on a recipe; returns class indices and class scores of the given samples."""
+
+
+def tuned_factors(recipe: Recipe, fit: Fit, metric: Metric, *, seed: int) -> Scores:
+    """Return factors (n_classes,) of the class probabilities, tuned on samples held out of the recipe.
+
+    The folds are stratified, at most 5 and as many as the smallest class has samples.
+    """
+    c = recipe.c.numpy()
+    n_folds = min(INNER_FOLDS, int(np.bincount(c).min()))
+    folds = StratifiedKFold(n_folds, shuffle=True, random_state=derive(seed, "threshold"))
+    held_out, y_score = [], []
+    for rows, rest in folds.split(c, c):
+        inner = replace(recipe, X=take(recipe.X, rows), x=recipe.x[rows], c=recipe.c[rows])
+        held_out.append(rest)
+        y_score.append(fit(inner, take(recipe.X, rest))[1])
+    return best_factors(c[np.concatenate(held_out)], np.concatenate(y_score), metric)
+
+
+def best_factors(c: np.ndarray[Any, Any], y_score: Scores, metric: Metric) -> Scores:
+    """Return the factors with the best metric; of equally good ones, those that change least.
+
+    Of two classes, they stand for a threshold between the probabilities seen; of more, for a division by
+    a power of the classes' shares: 0 (no change), 1/4, 1/2, 3/4 or 1 (equal shares).
+    """
+    n_classes = y_score.shape[1]
+    if n_classes == 2:
+        thresholds = _between(y_score[:, 1].astype(np.float64))
+        candidates = np.stack([thresholds, 1 - thresholds], axis=1)
+    else:
+        shares = np.bincount(c, minlength=n_classes) / len(c)
+        candidates = np.stack([shares**-power for power in POWERS])
+    found = [metric(c, (y_score * factors).argmax(1), y_score) for factors in candidates]
+    return np.asarray(candidates[int(np.argmax(found))])
+
+
+def _between(probabilities: Scores) -> Scores:
+    """Return thresholds between the values that occur, at most 200, the nearest to a half first."""
+    values = np.unique(probabilities)
+    middles = (values[1:] + values[:-1]) / 2
+    if len(middles) > MAX_THRESHOLDS:
+        middles = np.quantile(middles, np.linspace(0, 1, MAX_THRESHOLDS))
+    thresholds = np.concatenate([[0.5], middles])
+    return np.asarray(thresholds[np.argsort(np.abs(thresholds - 0.5), kind="stable")])

@@ -1,0 +1,57 @@
+"""What the commands show in a terminal: a progress bar, and the table of a comparison."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ganaug.experiment.comparison import Comparison
+
+
+@contextmanager
+def progress(what: str, total: int, unit: str) -> Iterator[Any]:
+    """Show a bar and a line of text on stderr, if that is a terminal; yields advance(done, text)."""
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, text=None: None
+        return
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(compact=True),
+    )
+    task, status = bar.add_task(what, total=total, rate=unit), Text()
+
+    def advance(done: int, text: str | None = None) -> None:
+        speed = bar.tasks[task].speed
+        rate = unit if speed is None or unit == "seeds" else f"{unit}, {speed:.0f}/s"
+        bar.update(task, completed=min(done, total), rate=rate)
+        if text is not None:
+            status.plain = text
+
+    with Live(Group(bar, status), console=console, refresh_per_second=4):
+        yield advance
+
+
+def print_table(result: "Comparison") -> None:
+    """Print a row per arm to stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    title = f"{result.metric.replace('_', ' ')} in percent, gains in points [95 % interval]"
+    table = Table(title=title)
+    frame = result.table.drop(columns=["role"]).reset_index()
+    for column in frame.columns:
+        table.add_column(str(column).replace("_", " "), justify="left" if column == "arm" else "right")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(f"{v:.2f}" if isinstance(v, float) else str(v) for v in row))
+    console = Console()
+    console = console if console.is_terminal else Console(width=140)
+    console.print(table)
