@@ -94,15 +94,15 @@ class ClassGenerators:
         Returns
         -------
         iterator of (X_new, class_indices)
-            At most 256 samples of one class, and the index of that class in `classes_`, (n,).
+            At most 256 images or 4,096 rows of one class, and its index in `classes_`, (n,).
 
         Examples
         --------
         >>> from ganaug import ConditionalGAN
         >>> X = np.random.default_rng(0).normal(size=(40, 3)); y = np.repeat([0, 1], 20)
         >>> gan = ConditionalGAN(train_images=128, random_state=0).fit(X, y)
-        >>> [len(X_new) for X_new, _ in gan.stream({1: 300})]
-        [256, 44]
+        >>> [len(X_new) for X_new, _ in gan.stream({1: 5000})]
+        [4096, 904]
         """
         wanted, stream = self._order(counts, truncation, random_state)
         return (

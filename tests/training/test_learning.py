@@ -51,8 +51,9 @@ for name, changes in {
     "network mlp": {"width": 24},
     "network resnet-attention": {"train_images": 8_000},
     "network r3gan": {"width": 8, **PAIRED},
-    "network style": {"width": 8, "train_images": 8_000},
-    "network style-growing": {"width": 8, "train_images": 8_000},
+    "network residual-mlp": {"width": 64, "lr_D": 1e-3, "train_images": 12_800},
+    "network style": {"width": 8, "train_images": 9_600},
+    "network style-growing": {"width": 8, "train_images": 9_600},
 }.items():
     ENTRIES[name] |= changes
 

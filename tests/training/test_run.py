@@ -88,9 +88,12 @@ def test_the_last_checkpoints_and_the_best_one_stay(digits, tmp_path: Path, keep
     gan = fit(digits, tmp_path / "run", config=config, on_log=note)
     for i, found in enumerate(at_each):
         lines = gan.history_[: i + 1]
-        best = min(lines, key=lambda line: line["distance"])["images_seen"]
         last = [0, *[line["images_seen"] for line in lines]][-keep:]
-        assert found == sorted({*last, best})
+        sound = [line for line in lines if line["sound"]]
+        to_go_back_to = sound[-1]["images_seen"] if sound else 0
+        best = [min(sound, key=lambda line: line["distance"])["images_seen"]] if sound else []
+        assert found == sorted({*last, *best, to_go_back_to})
+    assert [line["sound"] for line in gan.history_[-3:]] == [True] * 3
 
 
 def test_the_best_moment_is_one_of_good_health() -> None:
