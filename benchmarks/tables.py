@@ -1,7 +1,7 @@
 """Tables: how fast against CTGAN, what do generated rows teach, do they help, are they new.
 
 Needs GANAUG_DATA with the folder `tables`; the parts `speed` and `taught` also `pip install ctgan`.
-    python benchmarks/tables.py [--parts speed taught gain novelty]    # about 70 minutes on 2 cores
+    python benchmarks/tables.py [--parts speed taught novelty gain]    # about 70 minutes on 2 cores
 Every comparison of `gain` is kept as soon as it is done, and not run again.
 """
 
@@ -40,8 +40,6 @@ FILES = ("adult", "german_credit", "mammography", "phoneme", "wine_quality_white
 TABLES = (*FILES, "breast_cancer", "wine")
 CLASSIFIERS = ("logistic", "mlp", "forest", "boosting")
 METRICS = ("balanced_accuracy", "macro_f1", "average_precision")
-FULL = 5000
-"""Training rows of the largest size."""
 FOLDS = 5
 TURNS = 3
 BATCH = 500
@@ -249,21 +247,21 @@ class KeptSynthetic:
         return torch.from_numpy(np.load(path))
 
 
-def sizes(n: int) -> list[int]:
-    """Return the numbers of training rows to compare at."""
-    return [100, 300, FULL] if n * (FOLDS - 1) / FOLDS > 450 else [100, FULL]
+def sizes(n: int) -> list[int | str]:
+    """Return the numbers of training rows to compare at; full is the whole training part of a fold."""
+    return [100, 300, "full"] if n * (FOLDS - 1) / FOLDS > 450 else [100, "full"]
 
 
-def jobs_of_gain() -> Iterator[tuple[str, int, str]]:
+def jobs_of_gain() -> Iterator[tuple[str, int | str, str]]:
     """Yield tables, training rows and classifiers, the cheap ones first."""
-    for size in (100, 300, FULL):
+    for size in (100, 300, "full"):
         for name in TABLES:
             if size in sizes(len(table(name)[0])):
                 for classifier in CLASSIFIERS:
                     yield name, size, classifier
 
 
-def one_gain(name: str, size: int, classifier: str, *, folder: str, jobs: int) -> dict[str, Any]:
+def one_gain(name: str, size: int | str, classifier: str, *, folder: str, jobs: int) -> dict[str, Any]:
     """Compare all arms on one table at one size with one classifier."""
     X, y = table(name)
     mixed = any(d.kind not in "iufb" for d in X.dtypes)
@@ -274,9 +272,9 @@ def one_gain(name: str, size: int, classifier: str, *, folder: str, jobs: int) -
         y,
         classifier=classifier,
         arms=arms,
-        seeds=FOLDS if size == FULL else 2 * FOLDS,
+        seeds=FOLDS if size == "full" else 2 * FOLDS,
         folds=FOLDS,
-        train_size=min(size, int(len(X) * (FOLDS - 1) / FOLDS)),
+        train_size=None if size == "full" else size,
         n_jobs=jobs,
         random_state=0,
     )
@@ -291,7 +289,7 @@ def one_gain(name: str, size: int, classifier: str, *, folder: str, jobs: int) -
     rows = [c.n_train for c in result.cells if c.arm == "gan"]
     return {
         "table": name,
-        "size": "full" if size == FULL else size,
+        "size": size,
         "rows": int(np.median(rows)),
         "classifier": classifier,
         "seeds": result.settings["seeds"],

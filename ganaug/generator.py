@@ -169,9 +169,11 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
             counts=counts,
             blocks=schema.blocks or (),
         )
-        self._set_fitted(
-            config, schema, Drawing(state.G_ema, config.z_dim, state.snapshots, PIECES[schema.kind]), seed
-        )
+
+        def drawing() -> Drawing:
+            return Drawing(state.G_ema, config.z_dim, state.snapshots, PIECES[schema.kind])
+
+        self._set_fitted(config, schema, drawing(), seed)
         self.history_: list[dict[str, Any]] = []
         run, sound = None, None
         if out is not None:
@@ -182,10 +184,10 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
                 self.seed_ = run.about["seed"]
             else:
                 run.begin(state)
-        self._drawing = Drawing(state.G_ema, config.z_dim, state.snapshots, PIECES[schema.kind])
+        self._drawing = drawing()
 
         def log(state: GANState, line: dict[str, Any]) -> None:
-            self._drawing = Drawing(state.G_ema, config.z_dim, state.snapshots, PIECES[schema.kind])
+            self._drawing = drawing()
             if run is not None:
                 run.write(state, self.history_, self.sample_grid if schema.kind == "image" else None)
             if on_log is not None:

@@ -1,13 +1,14 @@
 """Arms: what a comparison does to the training data, as small objects in a table."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ganaug._checks import number
 from ganaug._random import derive, numpy_stream, torch_stream
 from ganaug.data.schema import Schema
 from ganaug.data.tables import TableCodec
@@ -15,9 +16,10 @@ from ganaug.errors import ConfigError
 from ganaug.experiment.smote import borderline_smote, smote
 from ganaug.generator import ConditionalGAN
 
-__all__ = ["ARMS", "DEFAULT_ARMS", "Arm", "TrainingPart", "copies", "noisy_copies", "synthetic"]
+__all__ = ["ARMS", "DEFAULT_ARMS", "Arm", "TrainingPart", "copies", "noisy_copies", "synthetic", "tuned"]
 
 NOISE = 0.1
+DOSES = (0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,12 @@ class Arm:
     tune_threshold : bool
         Whether the decision is tuned to the metric of the comparison, on out-of-fold predictions of
         the training part. Not with `extra`: copies of a held-out sample would give it away.
+    dose : float, default=1.0
+        Share of the samples of `extra` that is used, of each class the first ones; above 0, at most 1.
+    among : tuple of Arm, default=()
+        Candidates, of which each seed takes the one with the best metric on samples held out of its
+        training part (3 stratified folds, everything fitted anew within each); of equally good ones,
+        and where a class has fewer than 3 samples, the first. Stands alone with `role`. See `tuned`.
     data : {"any", "image", "table", "numeric table"}
         What the arm can work on.
 
@@ -63,6 +71,8 @@ class Arm:
     --------
     >>> Arm(role="control", extra=copies).classic
     False
+    >>> [candidate.dose for candidate in tuned(Arm(role="treatment", extra=synthetic)).among]
+    [1.0, 0.25, 0.5, 1.0]
     """
 
     role: Literal["control", "treatment"]
@@ -70,6 +80,8 @@ class Arm:
     classic: bool = False
     class_weights: bool = False
     tune_threshold: bool = False
+    dose: float = 1.0
+    among: tuple["Arm", ...] = ()
     data: Literal["any", "image", "table", "numeric table"] = "any"
 
     def __post_init__(self) -> None:
@@ -77,6 +89,12 @@ class Arm:
             raise ConfigError(
                 "an arm with tune_threshold must have no extra: the threshold is tuned on held-out samples "
                 "of the training part, which added ones may be copies of. Make two arms of it."
+            )
+        number("dose", self.dose, low=0, high=1, open_low=True)
+        if self.among and replace(self, among=()) != Arm(role=self.role):
+            raise ConfigError(
+                "an arm with `among` must have no settings of its own but its role: its candidates have "
+                "them. Move them to each of the candidates."
             )
 
 
@@ -113,6 +131,27 @@ def synthetic(part: TrainingPart) -> Tensor:
     return part.schema.encode_X(X)
 
 
+def tuned(arm: Arm) -> Arm:
+    """Return an arm that chooses, seed by seed, how many of another's samples to add; none is a choice.
+
+    Parameters
+    ----------
+    arm : Arm
+        With `extra`.
+
+    Returns
+    -------
+    Arm
+        Its candidates add nothing, and a quarter, half or all of the samples.
+
+    Examples
+    --------
+    >>> tuned(Arm(role="control", extra=copies)).among[0].extra is None
+    True
+    """
+    return Arm(role=arm.role, among=(replace(arm, extra=None), *(replace(arm, dose=d) for d in DOSES)))
+
+
 ARMS: dict[str, Arm] = {
     "nothing": Arm(role="control"),
     "class weights": Arm(role="control", class_weights=True),
@@ -122,8 +161,10 @@ ARMS: dict[str, Arm] = {
     "smote": Arm(role="control", extra=smote, data="table"),
     "borderline smote": Arm(role="control", extra=borderline_smote, data="numeric table"),
     "classic": Arm(role="control", extra=copies, classic=True, data="image"),
+    "tuned oversampling": tuned(Arm(role="control", extra=copies)),
     "gan": Arm(role="treatment", extra=synthetic),
     "gan + classic": Arm(role="treatment", extra=synthetic, classic=True, data="image"),
+    "tuned gan": tuned(Arm(role="treatment", extra=synthetic)),
 }
 
 DEFAULT_ARMS: dict[str, tuple[str, ...]] = {

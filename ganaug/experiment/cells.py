@@ -5,11 +5,12 @@ import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 
 from ganaug._checks import finite
@@ -21,10 +22,12 @@ from ganaug.experiment.arms import Arm, TrainingPart
 from ganaug.experiment.classic import classic_transform
 from ganaug.experiment.classifiers import Recipe, build_classifier, train_and_predict
 from ganaug.experiment.comparison import Cell
-from ganaug.experiment.metrics import METRICS
+from ganaug.experiment.metrics import METRICS, Metric
 from ganaug.experiment.thresholds import tuned_factors
 from ganaug.generator import ConditionalGAN
 from ganaug.mixing.fill import Fill, fill_counts
+
+INNER_FOLDS = 3
 
 
 @dataclass(frozen=True)
@@ -44,105 +47,207 @@ class Plan:
     random_state: int
 
 
-def run_seed(plan: Plan, s: int, X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[list[Cell], bytes | None]:
-    """Return the cells of one seed; everything is fitted on X and y, the training part."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return _run_arms(plan, s, X, y, X_test, y_test)
-    finally:
-        torch.set_num_threads(threads)
+@dataclass(frozen=True)
+class Outcome:
+    """What the classifier said of the test samples after one arm's training."""
+
+    y_pred: np.ndarray[Any, Any]
+    y_score: np.ndarray[Any, Any] | None
+    n_extra: int
+    fit_seconds: float
+    gan_seconds: float
 
 
-def _run_arms(
-    plan: Plan, s: int, X: Any, y: Any, X_test: Any, y_test: Any
-) -> tuple[list[Cell], bytes | None]:
-    seed = derive(plan.random_state, "seed", s)
-    schema = replace(Schema.fit(X, y), names=tuple(plan.names or ()))
-    x, c = schema.encode_X(X), schema.encode_y(y)
-    c_test = schema.encode_y(y_test).numpy()
-    added = fill_of(y, plan.fill)
-    extra_c = torch.tensor(
-        sorted(schema.class_index(k) for k, n in added.items() for _ in range(n)), dtype=torch.int64
-    )
+@dataclass(frozen=True)
+class HeldOut:
+    """What candidates did on held-out samples: the true classes by fold, outcomes by candidate and fold."""
 
-    @cache
-    def fitted_gan() -> ConditionalGAN:
-        gan = ConditionalGAN(config=plan.config, device=plan.device, random_state=derive(seed, "gan"))
-        return gan.fit(X, y, names=schema.names)
+    truth: list[np.ndarray[Any, Any]]
+    outcomes: list[list[Outcome]]
 
-    digests = set()
+    def best(self, metric: Metric) -> int:
+        """Return the candidate with the best metric over all folds together; the first where none are."""
+        if not self.truth:
+            return 0
+        truth, scores = np.concatenate(self.truth), []
+        for found in self.outcomes:
+            y_score = [o.y_score for o in found if o.y_score is not None]
+            y_pred = np.concatenate([o.y_pred for o in found])
+            scores.append(metric(truth, y_pred, np.concatenate(y_score) if y_score else None))
+        return int(np.argmax(scores))
 
-    def trained(recipe: Recipe, rows: Any) -> tuple[np.ndarray[Any, Any], Any]:
-        model = build_classifier(plan.classifier, schema, seed=seed)
-        digests.add(_weights_digest(model))
-        if len(digests) > 1:
+    @property
+    def fit_seconds(self) -> float:
+        """Seconds of all classifiers."""
+        return sum(o.fit_seconds for found in self.outcomes for o in found)
+
+    @property
+    def gan_seconds(self) -> float:
+        """Seconds of the generators, one per fold, that candidates share."""
+        return sum(max(o.gan_seconds for o in fold) for fold in zip(*self.outcomes, strict=True))
+
+
+class Bench:
+    """One training part, fitted to nothing else: its schema and generator, and the classifier under test."""
+
+    def __init__(self, plan: Plan, X: Any, y: Any, seed: int):
+        self.plan, self.X, self.y, self.seed = plan, X, y, seed
+        self.schema = replace(Schema.fit(X, y), names=tuple(plan.names or ()))
+        self.x, self.c = self.schema.encode_X(X), self.schema.encode_y(y)
+        added = fill_of(y, plan.fill)
+        classes = sorted(self.schema.class_index(k) for k, n in added.items() for _ in range(n))
+        self.extra_c = torch.tensor(classes, dtype=torch.int64)
+        self.gan: ConditionalGAN | None = None
+        self.gan_seconds = 0.0
+        self._gan_asked, self._fit_seconds = False, 0.0
+        self._weights: set[str] = set()
+
+    def outcome(self, name: str, arm: Arm, X_test: Any) -> Outcome:
+        """Return what the classifier says of test samples when it is trained as the arm wants."""
+        if arm.among:
+            return self._of_the_best(name, arm, X_test)
+        self._gan_asked, self._fit_seconds = False, 0.0
+        recipe = self._recipe(name, arm)
+        y_pred, y_score = self.trained(recipe, X_test)
+        if arm.tune_threshold:
+            factors = tuned_factors(recipe, self.trained, METRICS[self.plan.metric], seed=self.seed)
+            y_pred = (y_score * factors).argmax(1)
+        return Outcome(
+            y_pred=y_pred,
+            y_score=y_score,
+            n_extra=recipe.n_used,
+            fit_seconds=self._fit_seconds,
+            gan_seconds=self.gan_seconds if self._gan_asked else 0.0,
+        )
+
+    def trained(self, recipe: Recipe, rows: Any) -> tuple[np.ndarray[Any, Any], Any]:
+        """Train a new classifier, always from the same weights; return classes and scores of rows."""
+        begun = time.perf_counter()
+        model = build_classifier(self.plan.classifier, self.schema, seed=self.seed)
+        self._weights.add(_weights_digest(model))
+        if len(self._weights) > 1:
             raise ConfigError(
                 "classifier must build modules with weights of the same seed for every arm; one of them "
                 "started from other weights. Draw them from torch's global generator, and build "
                 "a new module at each call."
             )
-        return train_and_predict(
-            model, recipe, rows, schema, steps=plan.steps, batch_size=plan.batch_size, seed=seed
+        found = train_and_predict(
+            model,
+            recipe,
+            rows,
+            self.schema,
+            steps=self.plan.steps,
+            batch_size=self.plan.batch_size,
+            seed=self.seed,
         )
+        self._fit_seconds += time.perf_counter() - begun
+        return found
 
-    cells, gan_seconds = [], 0.0
-    for name, arm in plan.arms.items():
-        asked, begun = fitted_gan.cache_info(), time.perf_counter()
+    def fitted_gan(self) -> ConditionalGAN:
+        """Return the generator of this part, trained when first asked for."""
+        self._gan_asked = True
+        if self.gan is None:
+            begun = time.perf_counter()
+            config, device = self.plan.config, self.plan.device
+            gan = ConditionalGAN(config=config, device=device, random_state=derive(self.seed, "gan"))
+            self.gan = gan.fit(self.X, self.y, names=self.schema.names)
+            self.gan_seconds = time.perf_counter() - begun
+        return self.gan
+
+    def _recipe(self, name: str, arm: Arm) -> Recipe:
+        """Return what the arm feeds the classifier."""
         # an arm may write to what it is given
-        own = take(X, np.arange(len(X))), x.clone(), c.clone(), extra_c.clone()
-        part = TrainingPart(*own, schema, seed, fitted_gan)
+        own = take(self.X, np.arange(len(self.X))), self.x.clone(), self.c.clone(), self.extra_c.clone()
+        part = TrainingPart(*own, self.schema, self.seed, self.fitted_gan)
         made = None if arm.extra is None else arm.extra(part)
-        uses_gan = fitted_gan.cache_info() != asked
-        if fitted_gan.cache_info().misses > asked.misses:
-            gan_seconds = time.perf_counter() - begun
-        X_extra = None if isinstance(made, Tensor) else made
-        x_extra = None if arm.extra is None else _encoded(name, made, x, X, len(extra_c), schema)
-        recipe = Recipe(
-            X=X,
-            x=x,
-            c=c,
-            X_extra=X_extra,
-            x_extra=x_extra,
-            extra_c=extra_c,
+        return Recipe(
+            X=self.X,
+            x=self.x,
+            c=self.c,
+            X_extra=None if isinstance(made, Tensor) else made,
+            x_extra=None if made is None else self._encoded(name, made),
+            extra_c=self.extra_c,
+            used=_first(self.extra_c, 0.0 if made is None else arm.dose),
             class_weights=arm.class_weights,
-            transform=classic_transform(x, seed=seed, compose=plan.classic) if arm.classic else None,
+            transform=classic_transform(self.x, seed=self.seed, compose=self.plan.classic)
+            if arm.classic
+            else None,
         )
-        begun = time.perf_counter()
-        y_pred, y_score = trained(recipe, X_test)
-        if arm.tune_threshold:
-            factors = tuned_factors(recipe, trained, METRICS[plan.metric], seed=seed)
-            y_pred = (y_score * factors).argmax(1)
-        cells.append(
-            Cell(
-                arm=name,
-                seed=s,
-                y_true=c_test,
-                y_pred=y_pred,
-                y_score=y_score,
-                n_train=len(c),
-                n_extra=0 if x_extra is None else len(x_extra),
-                fit_seconds=time.perf_counter() - begun,
-                gan_seconds=gan_seconds if uses_gan else 0.0,
+
+    def held_out(self, name: str, arm: Arm) -> "HeldOut":
+        """Return what each candidate of an arm does on samples held out of this part, with all fitted anew."""
+        truth: list[np.ndarray[Any, Any]] = []
+        outcomes: list[list[Outcome]] = [[] for _ in arm.among]
+        for inner, X_rest, c_rest in self._inner:
+            truth.append(c_rest)
+            for candidate, found in zip(arm.among, outcomes, strict=True):
+                found.append(inner.outcome(name, candidate, X_rest))
+        return HeldOut(truth, outcomes)
+
+    def _of_the_best(self, name: str, arm: Arm, X_test: Any) -> Outcome:
+        """Return the outcome of the candidate with the best metric on samples held out of the part."""
+        held_out = self.held_out(name, arm)
+        final = self.outcome(name, arm.among[held_out.best(METRICS[self.plan.metric])], X_test)
+        return replace(
+            final,
+            fit_seconds=final.fit_seconds + held_out.fit_seconds,
+            gan_seconds=final.gan_seconds + held_out.gan_seconds,
+        )
+
+    @cached_property
+    def _inner(self) -> list[tuple["Bench", Any, np.ndarray[Any, Any]]]:
+        """Training parts within this one, and what is held out of each; none where a class is too small."""
+        c = self.c.numpy()
+        if np.bincount(c).min() < INNER_FOLDS:
+            return []
+        folds = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=derive(self.seed, "choice"))
+        return [
+            (
+                Bench(self.plan, take(self.X, rows), self.y[rows], derive(self.seed, "choice", k)),
+                take(self.X, rest),
+                c[rest],
             )
-        )
-    has_gan = fitted_gan.cache_info().currsize > 0
-    return cells, _grid(fitted_gan()) if s == 0 and has_gan else None
+            for k, (rows, rest) in enumerate(folds.split(c, c))
+        ]
+
+    def _encoded(self, arm: str, made: Any) -> Tensor:
+        """Return the samples that an arm made, encoded, after checking them."""
+        n, encoded = len(self.extra_c), isinstance(made, Tensor)
+        wanted = (n, *(self.x if encoded else self.X).shape[1:])
+        if tuple(getattr(made, "shape", ())) != wanted:
+            raise ConfigError(
+                f"extra of arm {arm!r} must return a tensor of samples {(n, *self.x.shape[1:])}, or rows "
+                f"{(n, *self.X.shape[1:])} in the form of X; got {type(made).__name__} "
+                f"{tuple(getattr(made, 'shape', ()))}."
+            )
+        x_extra: Tensor = made.to(self.x.dtype) if encoded else self.schema.encode_X(made)
+        finite(f"extra of arm {arm!r}", x_extra.numpy())
+        return x_extra
 
 
-def _encoded(arm: str, made: Any, x: Tensor, X: Any, n: int, schema: Schema) -> Tensor:
-    """Return the samples that an arm made, encoded, after checking them."""
-    encoded = isinstance(made, Tensor)
-    wanted = (n, *(x if encoded else X).shape[1:])
-    if tuple(getattr(made, "shape", ())) != wanted:
-        raise ConfigError(
-            f"extra of arm {arm!r} must return a tensor of samples {(n, *x.shape[1:])}, or rows "
-            f"{(n, *X.shape[1:])} in the form of X; got {type(made).__name__} "
-            f"{tuple(getattr(made, 'shape', ()))}."
-        )
-    x_extra = made.to(x.dtype) if encoded else schema.encode_X(made)
-    finite(f"extra of arm {arm!r}", x_extra.numpy())
-    return x_extra
+def run_seed(plan: Plan, s: int, X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[list[Cell], bytes | None]:
+    """Return the cells of one seed; everything is fitted on X and y, the training part."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        bench = Bench(plan, X, y, derive(plan.random_state, "seed", s))
+        c_test = bench.schema.encode_y(y_test).numpy()
+        cells = []
+        for name, arm in plan.arms.items():
+            outcome = bench.outcome(name, arm, X_test)
+            cells.append(Cell(arm=name, seed=s, y_true=c_test, n_train=len(bench.c), **vars(outcome)))
+        return cells, None if s or bench.gan is None else _grid(bench.gan)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _first(extra_c: Tensor, dose: float) -> Tensor:
+    """Return which of the added samples (n_extra,) are used: the first `dose` of each class."""
+    used = torch.zeros(len(extra_c), dtype=torch.bool)
+    for k in extra_c.unique():
+        rows = (extra_c == k).nonzero().flatten()
+        used[rows[: round(dose * len(rows))]] = True
+    return used
 
 
 def _weights_digest(model: Any) -> str:

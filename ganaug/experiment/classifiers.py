@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ganaug._checks import known_name
 from ganaug._random import derive, numpy_stream
-from ganaug.data.schema import Schema, stack
+from ganaug.data.schema import Schema, stack, take
 from ganaug.errors import ConfigError
 from ganaug.experiment.classic import BatchTransform
 from ganaug.experiment.preprocessing import table_pipeline
@@ -35,7 +35,13 @@ class Recipe:
     extra_c: Tensor  # (n_extra,), also where nothing is added: it paces the order of real samples
     class_weights: bool
     transform: BatchTransform | None
+    used: Tensor  # (n_extra,) bool, which of the added samples are trained on
     X_extra: Any = None  # (n_extra, ...) added samples as the caller has them, where the arm made such
+
+    @property
+    def n_used(self) -> int:
+        """How many added samples are trained on."""
+        return int(self.used.sum())
 
 
 def cnn(shape: tuple[int, ...], n_classes: int) -> nn.Module:
@@ -129,16 +135,17 @@ def build_classifier(classifier: Any, schema: Schema, *, seed: int) -> Any:
     return model
 
 
-def order(n_real: int, n_extra: int, *, extras: bool, seed: int) -> Iterator[int]:
+def order(n_real: int, used: Tensor, *, seed: int) -> Iterator[int]:
     """Yield indices without end: below `n_real` a real sample, from there on an added one.
 
-    Each epoch is one shuffle of all indices; an arm without added samples skips theirs, so that every
-    arm of a seed sees the real samples in the same order.
+    Each epoch is one shuffle of all indices; added samples that are not used (n_extra,) are skipped, so
+    that every arm of a seed sees the real samples in the same order.
     """
+    seen = np.concatenate([np.ones(n_real, dtype=bool), used.numpy()])
     epoch = 0
     while True:
-        shuffled = numpy_stream(seed, "order", epoch).permutation(n_real + n_extra)
-        yield from (shuffled if extras else shuffled[shuffled < n_real]).tolist()
+        shuffled = numpy_stream(seed, "order", epoch).permutation(len(seen))
+        yield from shuffled[seen[shuffled]].tolist()
         epoch += 1
 
 
@@ -155,13 +162,15 @@ def train_and_predict(
         logits = _module_logits(model, schema.encode_X(X_test))
         return logits.argmax(1).numpy(), logits.softmax(1).float().numpy()
     X, c = _rows(recipe.X, schema), recipe.c
-    if recipe.x_extra is not None and len(recipe.x_extra):
-        X_extra = recipe.X_extra
-        if X_extra is None or recipe.transform is not None:
-            x_extra = recipe.x_extra if recipe.transform is None else recipe.transform(recipe.x_extra)
+    if recipe.x_extra is not None and recipe.n_used:
+        if recipe.X_extra is None or recipe.transform is not None:
+            x_extra = recipe.x_extra[recipe.used]
+            x_extra = x_extra if recipe.transform is None else recipe.transform(x_extra)
             X_extra = schema.codec.decode(x_extra)
+        else:
+            X_extra = take(recipe.X_extra, recipe.used.numpy().nonzero()[0])
         X = stack(X, _rows(X_extra, schema))
-        c = torch.cat([c, recipe.extra_c])
+        c = torch.cat([c, recipe.extra_c[recipe.used]])
     fit_params = {}
     if recipe.class_weights and (name := weight_parameter(model)):
         fit_params[name] = _balanced_weights(c)[c].numpy()
@@ -190,10 +199,9 @@ def weight_parameter(model: Any) -> str | None:
 
 
 def _train_module(model: nn.Module, recipe: Recipe, *, steps: int, batch_size: int, seed: int) -> None:
-    extras = recipe.x_extra is not None
     x = recipe.x if recipe.x_extra is None else torch.cat([recipe.x, recipe.x_extra])
     c = torch.cat([recipe.c, recipe.extra_c])
-    indices = order(len(recipe.c), len(recipe.extra_c), extras=extras, seed=seed)
+    indices = order(len(recipe.c), recipe.used, seed=seed)
     weights = _balanced_weights(recipe.c) if recipe.class_weights else None
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)

@@ -45,14 +45,14 @@ def resolve_arms(
         if _recipe(chosen[name]) not in recipes:
             raise ConfigError(
                 f"arms must hold a control that differs from {name!r} in the added samples only (same "
-                "classic, class_weights and tune_threshold); got "
-                f"{list(chosen)}. Add such a control, e.g. 'classic'."
+                "classic, class_weights, tune_threshold and candidates); got "
+                f"{list(chosen)}. Add such a control, with extra=copies."
             )
     return chosen, known_name("primary", primary or treatments[-1], treatments)
 
 
-def _recipe(arm: Arm) -> tuple[bool, ...]:
-    return arm.classic, arm.class_weights, arm.tune_threshold
+def _recipe(arm: Arm) -> tuple[Any, ...]:
+    return arm.classic, arm.class_weights, arm.tune_threshold, tuple(map(_recipe, arm.among))
 
 
 def fitting_arms(
@@ -74,6 +74,8 @@ def fitting_arms(
 
 def _unfit(arm: Arm, data: str, model: Any, metric: str) -> str:
     """Return what an arm needs and does not get, or nothing."""
+    if arm.among:
+        return next(filter(None, (_unfit(a, data, model, metric) for a in arm.among)), "")
     needed = "image" if arm.classic else arm.data
     if needed not in ("any", data, data.removeprefix("numeric ")):
         return f"data of kind {needed!r}; got {data!r}" + (" with categories" if data == "table" else "")

@@ -122,8 +122,13 @@ def test_a_threshold_is_not_tuned_on_samples_that_added_ones_may_be_copies_of():
 
 def test_the_table_of_arms_tells_controls_from_treatments():
     roles = {name: arm.role for name, arm in ARMS.items()}
-    assert [name for name, role in roles.items() if role == "treatment"] == ["gan", "gan + classic"]
+    assert [name for name, role in roles.items() if role == "treatment"] == [
+        "gan",
+        "gan + classic",
+        "tuned gan",
+    ]
     assert ARMS["nothing"].extra is None
-    assert all(arm.extra is synthetic for arm in ARMS.values() if arm.role == "treatment")
+    for arm in (a for a in ARMS.values() if a.role == "treatment"):
+        assert all(a.extra is synthetic for a in arm.among[1:] or (arm,))
     assert [name for name, arm in ARMS.items() if arm.class_weights] == ["class weights"]
     assert [name for name, arm in ARMS.items() if arm.tune_threshold] == ["threshold"]

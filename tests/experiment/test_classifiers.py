@@ -41,6 +41,7 @@ def one_thread():
 
 def recipe(schema, X, *, x_extra=None, extra_c=(), class_weights=False, transform=None):
     return Recipe(
+        used=torch.full((len(extra_c),), x_extra is not None),
         X=X,
         x=schema.encode_X(X),
         c=schema.encode_y(DIGITS[: len(X)]),
@@ -60,19 +61,25 @@ def predictions(classifier, schema, X, *, seed=0, steps=60, **settings):
 
 @pytest.mark.parametrize(("n_real", "n_extra"), [(7, 5), (20, 100), (5, 0)])
 def test_every_arm_of_a_seed_sees_the_real_samples_in_the_same_order(n_real, n_extra):
-    with_extras = islice(order(n_real, n_extra, extras=True, seed=4), 40 * (n_real + n_extra))
-    without = islice(order(n_real, n_extra, extras=False, seed=4), 40 * n_real)
-    assert [i for i in with_extras if i < n_real] == list(without)
+    def shown(used):
+        return islice(order(n_real, used, seed=4), 40 * (n_real + int(used.sum())))
+
+    every = list(shown(torch.ones(n_extra, dtype=torch.bool)))
+    some = torch.arange(n_extra) % 2 == 0
+    assert list(shown(some)) == [i for i in every if i < n_real or some[i - n_real]]
+    assert list(shown(torch.zeros(n_extra, dtype=torch.bool))) == [i for i in every if i < n_real]
 
 
 def test_an_epoch_shows_each_sample_once_and_the_next_one_in_another_order():
-    epochs = np.reshape(list(islice(order(6, 4, extras=True, seed=0), 50)), (5, 10))
+    epochs = np.reshape(list(islice(order(6, torch.ones(4, dtype=torch.bool), seed=0), 50)), (5, 10))
     assert (np.sort(epochs, axis=1) == np.arange(10)).all()
     assert len({tuple(epoch) for epoch in epochs.tolist()}) == 5
 
 
 def test_the_order_depends_on_the_seed():
-    first, again, other = (list(islice(order(9, 3, extras=True, seed=s), 60)) for s in (1, 1, 2))
+    first, again, other = (
+        list(islice(order(9, torch.ones(3, dtype=torch.bool), seed=s), 60)) for s in (1, 1, 2)
+    )
     assert first == again != other
 
 
@@ -149,6 +156,7 @@ def test_an_estimator_gets_the_callers_rows_labels_and_added_samples():
         c=torch.from_numpy(DIGITS[:90]),
         x_extra=extra,
         extra_c=torch.tensor([0, 2]),
+        used=torch.tensor([True, True]),
         class_weights=False,
         transform=lambda batch: batch.flip(-1),
     )
@@ -180,6 +188,7 @@ def test_class_weights_change_a_torch_classifier():
             c=schema.encode_y(DIGITS[imbalanced]),
             x_extra=None,
             extra_c=torch.empty(0, dtype=torch.int64),
+            used=torch.empty(0, dtype=torch.bool),
             class_weights=class_weights,
             transform=None,
         )
@@ -203,6 +212,7 @@ def test_an_estimator_sees_the_callers_own_rows_also_outside_the_range_of_the_fi
         c=schema.encode_y(DIGITS[:90]),
         x_extra=extra,
         extra_c=torch.tensor([0, 1]),
+        used=torch.tensor([True, True]),
         class_weights=False,
         transform=None,
     )

@@ -59,7 +59,14 @@ def test_each_training_sample_is_scored_once_by_a_classifier_that_did_not_see_it
         return None, np.stack([1 - rows[:, 0] / 100, rows[:, 0] / 100], axis=1)
 
     recipe = Recipe(
-        X=X, x=torch.from_numpy(X), c=c, x_extra=None, extra_c=c[:0], class_weights=False, transform=None
+        X=X,
+        x=torch.from_numpy(X),
+        c=c,
+        x_extra=None,
+        extra_c=c[:0],
+        used=torch.empty(0, dtype=torch.bool),
+        class_weights=False,
+        transform=None,
     )
     factors = tuned_factors(recipe, fit, BALANCED, seed=0)
     assert len(seen) == n_folds
