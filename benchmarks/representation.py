@@ -16,8 +16,7 @@ import pandas as pd
 import torch
 from common import keep, markdown
 from joblib import Parallel, delayed
-from scipy.special import ndtr, ndtri
-from scipy.stats import ks_2samp
+from scipy.stats import ks_2samp, norm
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.mixture import BayesianGaussianMixture
@@ -96,11 +95,11 @@ class NormalColumn(Column):
     def blocks_of(self, numbers: np.ndarray) -> list[np.ndarray]:
         """Return what `Column` does, the scalar as the normal quantile of its position."""
         blocks = super().blocks_of(numbers)
-        return [ndtri(0.5 + blocks[0] * (0.5 - TAIL)) / ndtri(1 - TAIL), *blocks[1:]]
+        return [norm.ppf(0.5 + blocks[0] * (0.5 - TAIL)) / norm.ppf(1 - TAIL), *blocks[1:]]
 
     def numbers(self, blocks: list[np.ndarray], n: int) -> np.ndarray:
         """Return the cells (n,) as numbers."""
-        position = (ndtr(blocks[0] * ndtri(1 - TAIL)) - 0.5) / (0.5 - TAIL)
+        position = (norm.cdf(blocks[0] * norm.ppf(1 - TAIL)) - 0.5) / (0.5 - TAIL)
         return super().numbers([position, *blocks[1:]], n)
 
 

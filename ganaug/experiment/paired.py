@@ -15,7 +15,8 @@ from ganaug.data.schema import Schema, take
 from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError
 from ganaug.experiment.arms import Arm
-from ganaug.experiment.cells import Plan, fill_of, run_seed
+from ganaug.experiment.bench import Plan, fill_of
+from ganaug.experiment.cells import run_seed
 from ganaug.experiment.classifiers import default_classifier
 from ganaug.experiment.comparison import Cell, Comparison
 from ganaug.experiment.inputs import (

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from ganaug import ConditionalGAN, GANConfig, compare
 from ganaug.errors import ConfigError
-from ganaug.experiment import cells, thresholds
+from ganaug.experiment import bench, thresholds
 from ganaug.experiment.arms import ARMS, DEFAULT_ARMS, Arm
 from ganaug.experiment.splits import make_splits
 
@@ -300,7 +300,7 @@ def test_what_a_classifier_cannot_do_is_left_out():
 )
 def test_what_cannot_apply_is_refused_before_anything_is_trained(monkeypatch, data, settings, message):
     monkeypatch.setattr(ConditionalGAN, "fit", lambda *_, **__: pytest.fail("a generator was trained"))
-    monkeypatch.setattr(cells, "train_and_predict", lambda *_, **__: pytest.fail("a classifier was trained"))
+    monkeypatch.setattr(bench, "train_and_predict", lambda *_, **__: pytest.fail("a classifier was trained"))
     with pytest.raises(ConfigError, match=message):
         run(data(), **settings)
 

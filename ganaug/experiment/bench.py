@@ -1,0 +1,250 @@
+"""One training part on the bench: its own schema and generator, and the classifier under every arm."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.model_selection import StratifiedKFold
+from torch import Tensor, nn
+
+from ganaug._checks import finite
+from ganaug._random import derive
+from ganaug.config import GANConfig
+from ganaug.data.schema import Schema, take
+from ganaug.errors import ConfigError
+from ganaug.experiment.arms import Arm, TrainingPart
+from ganaug.experiment.classic import classic_transform
+from ganaug.experiment.classifiers import Recipe, build_classifier, train_and_predict
+from ganaug.experiment.metrics import METRICS, Metric
+from ganaug.experiment.thresholds import tuned_factors
+from ganaug.generator import ConditionalGAN
+from ganaug.mixing.fill import Fill, fill_counts
+
+INNER_FOLDS = 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every seed shares; travels to worker processes."""
+
+    classifier: Any
+    arms: dict[str, Arm]
+    metric: str
+    fill: Fill
+    steps: int
+    batch_size: int
+    config: GANConfig
+    device: str
+    classic: Any
+    names: Sequence[str] | None
+    random_state: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the classifier said of the test samples after one arm's training."""
+
+    y_pred: np.ndarray[Any, Any]
+    y_score: np.ndarray[Any, Any] | None
+    n_extra: int
+    fit_seconds: float
+    gan_seconds: float
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What candidates did on held-out samples: the true classes by fold, outcomes by candidate and fold."""
+
+    truth: list[np.ndarray[Any, Any]]
+    outcomes: list[list[Outcome]]
+
+    def best(self, metric: Metric) -> int:
+        """Return the candidate with the best metric over all folds together; the first where none are."""
+        if not self.truth:
+            return 0
+        truth, scores = np.concatenate(self.truth), []
+        for found in self.outcomes:
+            y_score = [o.y_score for o in found if o.y_score is not None]
+            y_pred = np.concatenate([o.y_pred for o in found])
+            scores.append(metric(truth, y_pred, np.concatenate(y_score) if y_score else None))
+        return int(np.argmax(scores))
+
+    @property
+    def fit_seconds(self) -> float:
+        """Seconds of all classifiers."""
+        return sum(o.fit_seconds for found in self.outcomes for o in found)
+
+    @property
+    def gan_seconds(self) -> float:
+        """Seconds of the generators, one per fold, that candidates share."""
+        return sum((max(o.gan_seconds for o in fold) for fold in zip(*self.outcomes, strict=True)), 0.0)
+
+
+class Bench:
+    """One training part, fitted to nothing else: its schema and generator, and the classifier under test."""
+
+    def __init__(self, plan: Plan, X: Any, y: Any, seed: int):
+        self.plan, self.X, self.y, self.seed = plan, X, y, seed
+        self.schema = replace(Schema.fit(X, y), names=tuple(plan.names or ()))
+        self.x, self.c = self.schema.encode_X(X), self.schema.encode_y(y)
+        added = fill_of(y, plan.fill)
+        classes = sorted(self.schema.class_index(k) for k, n in added.items() for _ in range(n))
+        self.extra_c = torch.tensor(classes, dtype=torch.int64)
+        self.gan: ConditionalGAN | None = None
+        self.gan_seconds = 0.0
+        self._gan_asked, self._fit_seconds = False, 0.0
+        self._weights: set[str] = set()
+
+    def outcome(self, name: str, arm: Arm, X_test: Any) -> Outcome:
+        """Return what the classifier says of test samples when it is trained as the arm wants."""
+        if arm.among:
+            return self._of_the_best(name, arm, X_test)
+        self._gan_asked, self._fit_seconds = False, 0.0
+        recipe = self._recipe(name, arm)
+        y_pred, y_score = self.trained(recipe, X_test)
+        if arm.tune_threshold:
+            factors = tuned_factors(recipe, self.trained, METRICS[self.plan.metric], seed=self.seed)
+            y_pred = (y_score * factors).argmax(1)
+        return Outcome(
+            y_pred=y_pred,
+            y_score=y_score,
+            n_extra=recipe.n_used,
+            fit_seconds=self._fit_seconds,
+            gan_seconds=self.gan_seconds if self._gan_asked else 0.0,
+        )
+
+    def trained(self, recipe: Recipe, rows: Any) -> tuple[np.ndarray[Any, Any], Any]:
+        """Train a new classifier, always from the same weights; return classes and scores of rows."""
+        begun = time.perf_counter()
+        model = build_classifier(self.plan.classifier, self.schema, seed=self.seed)
+        self._weights.add(_weights_digest(model))
+        if len(self._weights) > 1:
+            raise ConfigError(
+                "classifier must build modules with weights of the same seed for every arm; one of them "
+                "started from other weights. Draw them from torch's global generator, and build "
+                "a new module at each call."
+            )
+        found = train_and_predict(
+            model,
+            recipe,
+            rows,
+            self.schema,
+            steps=self.plan.steps,
+            batch_size=self.plan.batch_size,
+            seed=self.seed,
+        )
+        self._fit_seconds += time.perf_counter() - begun
+        return found
+
+    def fitted_gan(self) -> ConditionalGAN:
+        """Return the generator of this part, trained when first asked for."""
+        self._gan_asked = True
+        if self.gan is None:
+            begun = time.perf_counter()
+            config, device = self.plan.config, self.plan.device
+            gan = ConditionalGAN(config=config, device=device, random_state=derive(self.seed, "gan"))
+            self.gan = gan.fit(self.X, self.y, names=self.schema.names)
+            self.gan_seconds = time.perf_counter() - begun
+        return self.gan
+
+    def _recipe(self, name: str, arm: Arm) -> Recipe:
+        """Return what the arm feeds the classifier."""
+        # an arm may write to what it is given
+        own = take(self.X, np.arange(len(self.X))), self.x.clone(), self.c.clone(), self.extra_c.clone()
+        part = TrainingPart(*own, self.schema, self.seed, self.fitted_gan)
+        made = None if arm.extra is None else arm.extra(part)
+        return Recipe(
+            X=self.X,
+            x=self.x,
+            c=self.c,
+            X_extra=None if isinstance(made, Tensor) else made,
+            x_extra=None if made is None else self._encoded(name, made),
+            extra_c=self.extra_c,
+            used=_first(self.extra_c, 0.0 if made is None else arm.dose),
+            class_weights=arm.class_weights,
+            transform=classic_transform(self.x, seed=self.seed, compose=self.plan.classic)
+            if arm.classic
+            else None,
+        )
+
+    def held_out(self, name: str, arm: Arm) -> "HeldOut":
+        """Return what each candidate of an arm does on samples held out of this part, all fitted anew."""
+        truth: list[np.ndarray[Any, Any]] = []
+        outcomes: list[list[Outcome]] = [[] for _ in arm.among]
+        for inner, X_rest, c_rest in self._inner:
+            truth.append(c_rest)
+            for candidate, found in zip(arm.among, outcomes, strict=True):
+                found.append(inner.outcome(name, candidate, X_rest))
+        return HeldOut(truth, outcomes)
+
+    def _of_the_best(self, name: str, arm: Arm, X_test: Any) -> Outcome:
+        """Return the outcome of the candidate with the best metric on samples held out of the part."""
+        held_out = self.held_out(name, arm)
+        final = self.outcome(name, arm.among[held_out.best(METRICS[self.plan.metric])], X_test)
+        return replace(
+            final,
+            fit_seconds=final.fit_seconds + held_out.fit_seconds,
+            gan_seconds=final.gan_seconds + held_out.gan_seconds,
+        )
+
+    @cached_property
+    def _inner(self) -> list[tuple["Bench", Any, np.ndarray[Any, Any]]]:
+        """Training parts within this one, and what is held out of each; none where a class is too small."""
+        c = self.c.numpy()
+        if np.bincount(c).min() < INNER_FOLDS:
+            return []
+        folds = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=derive(self.seed, "choice"))
+        return [
+            (
+                Bench(self.plan, take(self.X, rows), self.y[rows], derive(self.seed, "choice", k)),
+                take(self.X, rest),
+                c[rest],
+            )
+            for k, (rows, rest) in enumerate(folds.split(c, c))
+        ]
+
+    def _encoded(self, arm: str, made: Any) -> Tensor:
+        """Return the samples that an arm made, encoded, after checking them."""
+        n, encoded = len(self.extra_c), isinstance(made, Tensor)
+        wanted = (n, *(self.x if encoded else self.X).shape[1:])
+        if tuple(getattr(made, "shape", ())) != wanted:
+            raise ConfigError(
+                f"extra of arm {arm!r} must return a tensor of samples {(n, *self.x.shape[1:])}, or rows "
+                f"{(n, *self.X.shape[1:])} in the form of X; got {type(made).__name__} "
+                f"{tuple(getattr(made, 'shape', ()))}."
+            )
+        x_extra: Tensor = made.to(self.x.dtype) if encoded else self.schema.encode_X(made)
+        finite(f"extra of arm {arm!r}", x_extra.numpy())
+        return x_extra
+
+
+def _first(extra_c: Tensor, dose: float) -> Tensor:
+    """Return which of the added samples (n_extra,) are used: the first `dose` of each class."""
+    used = torch.zeros(len(extra_c), dtype=torch.bool)
+    for k in extra_c.unique():
+        rows = (extra_c == k).nonzero().flatten()
+        used[rows[: round(dose * len(rows))]] = True
+    return used
+
+
+def _weights_digest(model: Any) -> str:
+    """Return a fingerprint of a module's weights; an estimator has none before its fit."""
+    if not isinstance(model, nn.Module):
+        return "estimator"
+    content = hashlib.sha256()
+    for value in model.state_dict().values():
+        content.update(value.numpy().tobytes())
+    return content.hexdigest()
+
+
+def fill_of(y: np.ndarray[Any, Any], fill: Fill) -> dict[Any, int]:
+    """Return the samples that the arms of a seed add per class, for its training labels."""
+    if fill == "auto":
+        counts = np.unique(y, return_counts=True)[1]
+        fill = 2.0 if counts.max() <= 1.5 * counts.min() else "balance"
+    return fill_counts(y, fill)
