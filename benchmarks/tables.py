@@ -1,8 +1,8 @@
 """Tables: how fast against CTGAN, what do generated rows teach, do they help, are they new.
 
 Needs GANAUG_DATA with the folder `tables`; the parts `speed` and `taught` also `pip install ctgan`.
-    python benchmarks/tables.py [--parts speed taught novelty gain]    # about 70 minutes on 2 cores
-Every comparison of `gain` is kept as soon as it is done, and not run again.
+    python benchmarks/tables.py [--parts speed taught novelty gain choice]    # about 2 hours on 2 cores
+Every comparison of `gain` and `choice` is kept as soon as it is done, and not run again.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,15 @@ from sklearn.model_selection import train_test_split
 from sklearn.neighbors import NearestNeighbors
 
 import ganaug
+from ganaug._random import derive
 from ganaug.config import resolve_config
-from ganaug.data.schema import Schema
-from ganaug.experiment.arms import ARMS, DEFAULT_ARMS, Arm, TrainingPart, synthetic
+from ganaug.data.schema import Schema, take
+from ganaug.experiment.arms import ARMS, DEFAULT_ARMS, DOSES, Arm, TrainingPart, copies, synthetic, tuned
+from ganaug.experiment.bench import Bench, Plan
 from ganaug.experiment.classifiers import build_classifier
+from ganaug.experiment.metrics import METRICS as SCORES
+from ganaug.experiment.splits import make_splits
+from ganaug.experiment.statistics import corrected_gain
 from ganaug.training.batches import BalancedBatches
 from ganaug.training.loop import train
 from ganaug.training.state import new_state
@@ -252,7 +258,7 @@ def sizes(n: int) -> list[int | str]:
     return [100, 300, "full"] if n * (FOLDS - 1) / FOLDS > 450 else [100, "full"]
 
 
-def jobs_of_gain() -> Iterator[tuple[str, int | str, str]]:
+def cases() -> Iterator[tuple[str, int | str, str]]:
     """Yield tables, training rows and classifiers, the cheap ones first."""
     for size in (100, 300, "full"):
         for name in TABLES:
@@ -298,24 +304,26 @@ def one_gain(name: str, size: int | str, classifier: str, *, folder: str, jobs: 
     }
 
 
-def gain(former: dict[str, Any], store: Any, *, folder: str, jobs: int, minutes: float) -> dict[str, Any]:
-    """Run every comparison that is not kept yet, within a time limit, and sum up."""
+def each_case(
+    one: Any, sum_up: Any, former: dict[str, Any], store: Any, *, folder: str, jobs: int, minutes: float
+) -> dict[str, Any]:
+    """Run every case that is not kept yet, within a time limit, and sum up."""
     config = resolve_config("default", None, None, kind="table").to_dict()
     config = json.loads(json.dumps(config))
     cells = dict(former.get("cells", {})) if former.get("config") == config else {}
     end = time.monotonic() + 60 * minutes
     left = []
-    for name, size, classifier in jobs_of_gain():
+    for name, size, classifier in cases():
         key = f"{name} {size} {classifier}"
         if key in cells:
             continue
         if time.monotonic() > end:
             left.append(key)
             continue
-        cells[key] = one_gain(name, size, classifier, folder=folder, jobs=jobs)
-        store({"config": config, "cells": cells, "left": left, "summary": summary(cells)})
+        cells[key] = one(name, size, classifier, folder=folder, jobs=jobs)
+        store({"config": config, "cells": cells, "left": left, "summary": sum_up(cells)})
         print(f"{key}: {cells[key]['seconds']:.0f} s", flush=True)
-    return {"config": config, "cells": cells, "left": left, "summary": summary(cells)}
+    return {"config": config, "cells": cells, "left": left, "summary": sum_up(cells)}
 
 
 def summary(cells: dict[str, Any]) -> list[dict[str, Any]]:
@@ -327,18 +335,96 @@ def summary(cells: dict[str, Any]) -> list[dict[str, Any]]:
             gains = [g for g in found if g is not None]
             if metric != "balanced_accuracy" and control == "threshold":
                 continue  # it is tuned to balanced accuracy, and leaves the ranking as it is
-            rows.append(
-                {
-                    "metric": metric.replace("_", " "),
-                    "gan against": control,
-                    "comparisons": len(gains),
-                    "surely better": sum(low > 0 for _, low, _ in gains),
-                    "no evidence": sum(low <= 0 <= high for _, low, high in gains),
-                    "surely worse": sum(high < 0 for *_, high in gains),
-                    "mean above / below": "/".join(str(sum(s * g[0] > 0 for g in gains)) for s in (1, -1)),
-                    "median gain": round(statistics.median(m for m, *_ in gains), 2) if gains else 0.0,
-                }
-            )
+            rows.append({"metric": metric.replace("_", " "), "gan against": control} | counts_of(gains))
+    return rows
+
+
+def counts_of(gains: list[list[float]]) -> dict[str, Any]:
+    """Return how many gains (mean, low, high) are above and below zero, and surely so."""
+    return {
+        "comparisons": len(gains),
+        "surely better": sum(low > 0 for _, low, _ in gains),
+        "no evidence": sum(low <= 0 <= high for _, low, high in gains),
+        "surely worse": sum(high < 0 for *_, high in gains),
+        "mean above / below": "/".join(str(sum(s * g[0] > 0 for g in gains)) for s in (1, -1)),
+        "median gain": round(statistics.median(m for m, *_ in gains), 2) if gains else 0.0,
+    }
+
+
+# --- a dose chosen on held-out samples ---------------------------------------------------------------
+
+
+def choices_of_seed(plan: Plan, s: int, X: Any, y: Any, X_test: Any, y_test: Any, folder: str) -> Any:
+    """Return what a tuned dose of generated rows, or of copies, scores in one seed, chosen by each metric."""
+    torch.set_num_threads(1)
+    bench = Bench(plan, X, y, derive(plan.random_state, "seed", s))
+    truth = bench.schema.encode_y(y_test).numpy()
+    found: dict[str, dict[str, list[float]]] = {metric: {} for metric in METRICS}
+    for source, extra in (("gan", KeptSynthetic(folder)), ("copies", copies)):
+        arm = tuned(Arm(role="treatment", extra=extra))
+        held_out = bench.held_out(source, arm)
+        tried = [bench.outcome(source, candidate, X_test) for candidate in arm.among]
+        for metric in METRICS:
+            scores = [100 * SCORES[metric](truth, o.y_pred, o.y_score) for o in tried]
+            best = held_out.best(SCORES[metric])
+            found[metric][source] = [(0.0, *DOSES)[best], scores[best], scores[0], scores[-1]]
+    return found
+
+
+def one_choice(name: str, size: int | str, classifier: str, *, folder: str, jobs: int) -> dict[str, Any]:
+    """Return the gains of tuned doses over nothing, and of generated rows over copies, by metric."""
+    start = time.perf_counter()
+    X, y = table(name)
+    y = y.to_numpy()
+    splits = make_splits(y, seeds=FOLDS, folds=FOLDS, train_size=None if size == "full" else size, seed=0)
+    plan = Plan(
+        classifier=classifier,
+        arms={},
+        metric="balanced_accuracy",
+        fill="auto",
+        steps=400,
+        batch_size=64,
+        config=resolve_config("default", None, None, kind="table"),
+        device="cpu",
+        classic=None,
+        names=Schema.fit(X, y).names,
+        random_state=0,
+    )
+    pairs = list(enumerate(zip(splits.train, splits.test, strict=True)))
+    found = Parallel(n_jobs=jobs)(
+        delayed(choices_of_seed)(plan, s, take(X, a), y[a], take(X, b), y[b], folder) for s, (a, b) in pairs
+    )
+    known = {"overlap": splits.overlap, "resolution": 100 / min(map(len, splits.test))}
+    metrics = {}
+    for metric in METRICS:
+        by = {source: np.array([f[metric][source] for f in found]) for source in ("gan", "copies")}
+        gains = {
+            "tuned gan over nothing": by["gan"][:, 1] - by["gan"][:, 2],
+            "tuned copies over nothing": by["copies"][:, 1] - by["copies"][:, 2],
+            "tuned gan over tuned copies": by["gan"][:, 1] - by["copies"][:, 1],
+            "whole fill of gan over nothing": by["gan"][:, 3] - by["gan"][:, 2],
+        }
+        metrics[metric] = {
+            "doses": by["gan"][:, 0].tolist(),
+            "gain": {
+                what: [g.mean, g.low, g.high]
+                for what, d in gains.items()
+                for g in [corrected_gain(d, **known)]
+            },
+        }
+    seconds = round(time.perf_counter() - start, 1)
+    return {"table": name, "size": size, "classifier": classifier, "seconds": seconds, "metrics": metrics}
+
+
+def choices_summary(cells: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return one row per metric and question: how often the gain was above zero, and surely so."""
+    rows = []
+    for metric in METRICS:
+        doses = [d for c in cells.values() for d in c["metrics"][metric]["doses"]]
+        for what in next(iter(cells.values()))["metrics"][metric]["gain"]:
+            gains = [c["metrics"][metric]["gain"][what] for c in cells.values()]
+            row = {"metric": metric.replace("_", " "), "gain of": what} | counts_of(gains)
+            rows.append(row | {"doses of 0, %": round(100 * np.mean(np.array(doses) == 0))})
     return rows
 
 
@@ -414,24 +500,29 @@ def main(parts: list[str], seeds: int, epochs: int, jobs: int, minutes: float) -
             elif part == "novelty":
                 found = novelty(jobs)
             else:
-                found = gain(
-                    results.get("gain", {}),
-                    lambda cells: store("gain", cells),
+                one, sum_up = (one_gain, summary) if part == "gain" else (one_choice, choices_summary)
+                found = each_case(
+                    one,
+                    sum_up,
+                    results.get(part, {}),
+                    partial(store, part),
                     folder=folder,
                     jobs=jobs,
                     minutes=minutes,
                 )
             store(part, found | {"wall_seconds": round(time.perf_counter() - start)})
-            frame = pd.DataFrame(found["summary" if part == "gain" else "rows"])
+            frame = pd.DataFrame(found["summary" if "summary" in found else "rows"])
             print(part, markdown(frame.set_index(frame.columns[0])), sep="\n", flush=True)
 
 
 if __name__ == "__main__":
-    every = ["speed", "taught", "novelty", "gain"]
+    every = ["speed", "taught", "novelty", "gain", "choice"]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", nargs="+", default=every, choices=every)
     parser.add_argument("--seeds", type=int, default=2, help="of the part taught")
     parser.add_argument("--epochs", type=int, default=300, help="of CTGAN, in the part taught")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--minutes", type=float, default=45, help="limit of the part gain")
+    parser.add_argument(
+        "--minutes", type=float, default=45, help="limit of each of the parts gain and choice"
+    )
     main(**vars(parser.parse_args()))

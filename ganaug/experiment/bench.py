@@ -41,7 +41,7 @@ class Plan:
     config: GANConfig
     device: str
     classic: Any
-    names: Sequence[str] | None
+    names: Sequence[str]
     random_state: int
 
 
@@ -90,7 +90,7 @@ class Bench:
 
     def __init__(self, plan: Plan, X: Any, y: Any, seed: int):
         self.plan, self.X, self.y, self.seed = plan, X, y, seed
-        self.schema = replace(Schema.fit(X, y), names=tuple(plan.names or ()))
+        self.schema = replace(Schema.fit(X, y), names=tuple(plan.names))
         self.x, self.c = self.schema.encode_X(X), self.schema.encode_y(y)
         added = fill_of(y, plan.fill)
         classes = sorted(self.schema.class_index(k) for k, n in added.items() for _ in range(n))
