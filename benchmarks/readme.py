@@ -99,14 +99,18 @@ def tables_blocks(result: dict[str, Any]) -> dict[str, str]:
     speed, gain = result["speed"], result["gain"]
     against = {row["gan against"]: row for row in gain["summary"] if row["metric"] == "balanced accuracy"}
     nothing, smote = against["nothing"], against["smote"]
-    left = f" Not run for lack of time: {', '.join(gain['left'])}." if gain["left"] else ""
+    taught, choice = result["taught"], result["choice"]
     counted = f"{nothing['comparisons']} comparisons (a table, a size, a classifier)"
     return {
         "tables-speed": f"{table(speed['rows'])}\n\nadult, {speed['n']:,} rows without missing cells, "
         f"{speed['columns']} columns, batch 500; {where}, 2 threads; medians of turns.",
         "tables-gain": f"{table(gain['summary'])}\n\n{counted}; 95 % intervals with Nadeau and Bengio's "
-        f"correction, each for itself.{left} {where}, one thread per seed. Balanced accuracy in percent, "
+        f"correction, each for itself.{left_of(gain)} {where}, one thread per seed. Balanced accuracy in percent, "
         f"by table, training rows and classifier:\n\n{table(gain_rows(gain['cells']))}",
+        "tables-choice": f"{table(choice['summary'])}\n\n{len(choice['cells'])} comparisons of 5 folds, each for "
+        f"itself.{left_of(choice)} {where}, one thread per seed.",
+        "tables-taught": f"{table(taught['rows'])}\n\nadult, {taught['seeds']} splits, means; {where}, one thread "
+        "each. Seconds are those of training and drawing, on one thread.",
         "tables-novelty": f"{table(result['novelty']['rows'])}",
         "tables": f"Measured on seven tables at up to three sizes with four classifiers, {counted}, balanced "
         f"accuracy: against doing nothing the generator is surely better in {nothing['surely better']} and "
@@ -114,6 +118,19 @@ def tables_blocks(result: dict[str, Any]) -> dict[str, str]:
         f"{smote['surely worse']} (95 % intervals, the rest is no evidence). [The tables, and the speed "
         "beside CTGAN](benchmarks/README.md).",
     }
+
+
+def left_of(part: dict[str, Any]) -> str:
+    """Return what a part did not get to, in words."""
+    return f" Not run for lack of time: {', '.join(part['left'])}." if part["left"] else ""
+
+
+def representation_block(result: dict[str, Any]) -> str:
+    """Return the table on how numbers are represented."""
+    return (
+        f"{table(result['rows'], decimals=3)}\n\nMeans over cases (a table at 300 and at up to 5,000 training rows), "
+        f"each the mean of {result['seeds']} splits; scores are balanced accuracy in percent."
+    )
 
 
 def gain_rows(cells: dict[str, Any]) -> list[dict[str, Any]]:
@@ -140,6 +157,7 @@ def blocks() -> dict[str, str]:
     intro = "Handwritten digits, 10 labelled samples per class: balanced accuracy in percent, gains in points"
     found = {
         "quality": quality_block(load("quality")),
+        "tables-numbers": representation_block(load("representation")),
         "digits": f"{intro} [95 % interval]:\n\n{arms_table(digits, seconds=False)}\n\n"
         f"Verdict: **{digits['sentence']}** {setting(digits)} [How, and more](benchmarks/README.md).",
         "digits-full": f"{arms_table(digits, seconds=True)}\n\n**{digits['sentence']}** {setting(digits)}",
