@@ -105,7 +105,12 @@ class Cells:
         missing = np.isnan(numbers)
         numbers = np.where(missing, 0, numbers)
         if self.kind == "category":
-            return self.storage.write(self._values[numbers.astype(np.int64)], missing)
+            places = numbers.astype(np.int64)
+            if self.storage.objects is not None or not self.storage.extension:
+                return self.storage.write(self._values[places], missing)
+            levels = self.storage.write(self._values, np.zeros(len(self._values), dtype=bool))
+            chosen = levels.take(places).reset_index(drop=True)
+            return chosen.mask(missing) if missing.any() else chosen
         if self.kind == "float":
             rounded = numbers if self.decimals is None else np.round(numbers, self.decimals)
             return self.storage.write(rounded, missing)
