@@ -198,7 +198,14 @@ def compare(
     ] = None,
     train_images: TrainImages = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Seeds at a time; all processors if not given.")
+        int | None, typer.Option(min=1, help="Jobs at a time; all processors if not given.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="New folder in which finished cells are kept.", show_default=False)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the comparison in OUT.")] = False,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Begin no further seeds that would end later (3 at least).")
     ] = None,
     track: Annotated[bool, typer.Option(help="Record the comparison in MLflow.")] = True,
     seed: Seed = 0,
@@ -215,7 +222,7 @@ def compare(
         train_images = DIGITS_TRAIN_IMAGES
     seeds = seeds or -(-SEEDS // (folds or 1)) * (folds or 1)
     few = None if folds or train_size else source.labelled_per_class
-    with progress("comparing", seeds, "seeds") as advance:
+    with progress("comparing", None, "cells") as advance:
         result = run_comparison(
             source.X,
             source.y,
@@ -230,8 +237,11 @@ def compare(
             steps=steps,
             names=source.class_names,
             tracking=MLflowTracker("ganaug") if track else None,
-            n_jobs=jobs or min(seeds, os.cpu_count() or 1),
-            on_seed=lambda done, _: advance(done),
+            n_jobs=jobs or os.cpu_count(),
+            out=out,
+            resume=resume,
+            max_minutes=max_minutes,
+            on_cell=lambda done, total: advance(done, total=total),
             preset=preset or "default",
             train_images=train_images,
             device=device,

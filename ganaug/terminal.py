@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress(what: str, total: int, unit: str) -> Iterator[Any]:
-    """Show a bar and a line of text on stderr, if that is a terminal; yields advance(done, text)."""
+def progress(what: str, total: int | None, unit: str) -> Iterator[Any]:
+    """Show a bar and a line of text on stderr, if that is a terminal; yields advance(done, text, total)."""
     from rich.console import Console, Group
     from rich.live import Live
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,7 +18,7 @@ def progress(what: str, total: int, unit: str) -> Iterator[Any]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda done, text=None: None
+        yield lambda done, text=None, total=None: None
         return
     bar = Progress(
         TextColumn("{task.description}"),
@@ -29,10 +29,10 @@ def progress(what: str, total: int, unit: str) -> Iterator[Any]:
     )
     task, status = bar.add_task(what, total=total, rate=unit), Text()
 
-    def advance(done: int, text: str | None = None) -> None:
+    def advance(done: int, text: str | None = None, total: int | None = total) -> None:
         speed = bar.tasks[task].speed
-        rate = unit if speed is None or unit == "seeds" else f"{unit}, {speed:.0f}/s"
-        bar.update(task, completed=min(done, total), rate=rate)
+        rate = unit if speed is None or unit == "cells" else f"{unit}, {speed:.0f}/s"
+        bar.update(task, completed=done if total is None else min(done, total), total=total, rate=rate)
         if text is not None:
             status.plain = text
 

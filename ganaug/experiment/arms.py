@@ -66,6 +66,9 @@ class Arm:
         and where a class has fewer than 3 samples, the first. Stands alone with `role`. See `tuned`.
     data : {"any", "image", "table", "numeric table"}
         What the arm can work on.
+    generative : bool or None, default=None
+        Whether `extra` draws from the seed's generator, which is then trained once, before the arms.
+        None is whether the arm is a treatment.
 
     Examples
     --------
@@ -83,6 +86,7 @@ class Arm:
     dose: float = 1.0
     among: tuple["Arm", ...] = ()
     data: Literal["any", "image", "table", "numeric table"] = "any"
+    generative: bool | None = None
 
     def __post_init__(self) -> None:
         if self.tune_threshold and self.extra is not None:
@@ -96,6 +100,24 @@ class Arm:
                 "an arm with `among` must have no settings of its own but its role: its candidates have "
                 "them. Move them to each of the candidates."
             )
+
+    @property
+    def asks_generator(self) -> bool:
+        """Whether the seed's generator is trained before the arm."""
+        if self.among:
+            return any(arm.asks_generator for arm in self.among)
+        treats = self.role == "treatment" if self.generative is None else self.generative
+        return treats and self.extra is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that tell the arm from others."""
+        values = {k: v for k, v in vars(self).items() if k not in ("extra", "among")}
+        return {**values, "extra": described(self.extra), "among": [arm.to_dict() for arm in self.among]}
+
+
+def described(thing: Any) -> str:
+    """Return what to call a function or an object in a record."""
+    return thing if isinstance(thing, str) else getattr(thing, "__qualname__", repr(thing))
 
 
 def copies(part: TrainingPart) -> Tensor:

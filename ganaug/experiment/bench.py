@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 
 from ganaug._checks import finite
@@ -21,6 +20,7 @@ from ganaug.experiment.arms import Arm, TrainingPart
 from ganaug.experiment.classic import classic_transform
 from ganaug.experiment.classifiers import Recipe, build_classifier, train_and_predict
 from ganaug.experiment.metrics import METRICS, Metric
+from ganaug.experiment.splits import inner_folds
 from ganaug.experiment.thresholds import tuned_factors
 from ganaug.generator import ConditionalGAN
 from ganaug.mixing.fill import Fill, fill_counts
@@ -54,6 +54,7 @@ class Outcome:
     n_extra: int
     fit_seconds: float
     gan_seconds: float
+    start: str  # fingerprint of the first weights of a torch module
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,16 @@ class HeldOut:
 class Bench:
     """One training part, fitted to nothing else: its schema and generator, and the classifier under test."""
 
-    def __init__(self, plan: Plan, X: Any, y: Any, seed: int):
-        self.plan, self.X, self.y, self.seed = plan, X, y, seed
+    def __init__(
+        self,
+        plan: Plan,
+        X: Any,
+        y: Any,
+        seed: int,
+        *,
+        groups: np.ndarray[Any, Any] | None = None,
+    ):
+        self.plan, self.X, self.y, self.seed, self.groups = plan, X, y, seed, groups
         self.schema = replace(Schema.fit(X, y), names=tuple(plan.names))
         self.x, self.c = self.schema.encode_X(X), self.schema.encode_y(y)
         added = fill_of(y, plan.fill)
@@ -98,7 +107,7 @@ class Bench:
         self.gan: ConditionalGAN | None = None
         self.gan_seconds = 0.0
         self._gan_asked, self._fit_seconds = False, 0.0
-        self._weights: set[str] = set()
+        self.start = ""
 
     def outcome(self, name: str, arm: Arm, X_test: Any) -> Outcome:
         """Return what the classifier says of test samples when it is trained as the arm wants."""
@@ -108,7 +117,8 @@ class Bench:
         recipe = self._recipe(name, arm)
         y_pred, y_score = self.trained(recipe, X_test)
         if arm.tune_threshold:
-            factors = tuned_factors(recipe, self.trained, METRICS[self.plan.metric], seed=self.seed)
+            metric = METRICS[self.plan.metric]
+            factors = tuned_factors(recipe, self.trained, metric, seed=self.seed, groups=self.groups)
             y_pred = (y_score * factors).argmax(1)
         return Outcome(
             y_pred=y_pred,
@@ -116,19 +126,14 @@ class Bench:
             n_extra=recipe.n_used,
             fit_seconds=self._fit_seconds,
             gan_seconds=self.gan_seconds if self._gan_asked else 0.0,
+            start=self.start,
         )
 
     def trained(self, recipe: Recipe, rows: Any) -> tuple[np.ndarray[Any, Any], Any]:
         """Train a new classifier, always from the same weights; return classes and scores of rows."""
         begun = time.perf_counter()
         model = build_classifier(self.plan.classifier, self.schema, seed=self.seed)
-        self._weights.add(_weights_digest(model))
-        if len(self._weights) > 1:
-            raise ConfigError(
-                "classifier must build modules with weights of the same seed for every arm; one of them "
-                "started from other weights. Draw them from torch's global generator, and build "
-                "a new module at each call."
-            )
+        self.start = same_start(self.start, _weights_digest(model))
         found = train_and_predict(
             model,
             recipe,
@@ -196,16 +201,22 @@ class Bench:
     def _inner(self) -> list[tuple["Bench", Any, np.ndarray[Any, Any]]]:
         """Training parts within this one, and what is held out of each; none where a class is too small."""
         c = self.c.numpy()
-        if np.bincount(c).min() < INNER_FOLDS:
+        folds = inner_folds(c, INNER_FOLDS, groups=self.groups, seed=derive(self.seed, "choice"))
+        if any(np.bincount(c[rows], minlength=c.max() + 1).min() < 2 for rows, _ in folds):
             return []
-        folds = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=derive(self.seed, "choice"))
         return [
             (
-                Bench(self.plan, take(self.X, rows), self.y[rows], derive(self.seed, "choice", k)),
+                Bench(
+                    self.plan,
+                    take(self.X, rows),
+                    self.y[rows],
+                    derive(self.seed, "choice", k),
+                    groups=None if self.groups is None else self.groups[rows],
+                ),
                 take(self.X, rest),
                 c[rest],
             )
-            for k, (rows, rest) in enumerate(folds.split(c, c))
+            for k, (rows, rest) in enumerate(folds)
         ]
 
     def _encoded(self, arm: str, made: Any) -> Tensor:
@@ -230,6 +241,17 @@ def _first(extra_c: Tensor, dose: float) -> Tensor:
         rows = (extra_c == k).nonzero().flatten()
         used[rows[: round(dose * len(rows))]] = True
     return used
+
+
+def same_start(before: str, now: str) -> str:
+    """Return the fingerprint of a module's first weights; raise where another module had others."""
+    if before not in ("", now):
+        raise ConfigError(
+            "classifier must build modules with weights of the same seed for every arm; one of them "
+            "started from other weights. Draw them from torch's global generator, and build "
+            "a new module at each call."
+        )
+    return now
 
 
 def _weights_digest(model: Any) -> str:

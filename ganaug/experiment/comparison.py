@@ -1,12 +1,13 @@
 """Comparison: the scores of all arms and seeds, and the verdict they allow."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.metrics import recall_score
 
+from ganaug.errors import ConfigError
 from ganaug.experiment.metrics import METRICS, RANKINGS
 from ganaug.experiment.statistics import (
     Gain,
@@ -19,7 +20,9 @@ from ganaug.experiment.statistics import (
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Cell", "Comparison"]
+__all__ = ["Cell", "Comparison", "FailedCell"]
+
+LEAST_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Cell:
     n_extra: int
     fit_seconds: float  # the classifier
     gan_seconds: float  # the generator, where the arm uses one; shared by the arms of a seed
+    start: str = ""  # fingerprint of the first weights of a torch classifier
 
     def score(self, metric: str) -> float:
         """Return a metric of METRICS."""
@@ -53,6 +57,15 @@ class Cell:
             self.y_true, self.y_pred, labels=labels, average=None, zero_division=np.nan
         )
         return found
+
+
+@dataclass(frozen=True)
+class FailedCell:
+    """One arm in one seed that ended with an error."""
+
+    arm: str
+    seed: int
+    error: str
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,34 @@ class Comparison:
     settings: dict[str, Any]
     wall_seconds: float
     sample_grid: bytes | None = None  # PNG of the first seed's generator
+    failed: tuple[FailedCell, ...] = ()
+
+    def without_failures(self) -> "Comparison":
+        """Return what can be compared: arms with at least 3 seeds in common, and these seeds.
+
+        Controls that failed most often are left out until there are 3; `failed` says which they are.
+
+        Raises
+        ------
+        ConfigError
+            If there is no control left, or the primary treatment failed too often.
+        """
+        roles, wanted = dict(self.roles), {c.seed for c in self.cells}
+        while True:
+            common = [s for s in wanted if set(roles) <= {c.arm for c in self.cells if c.seed == s}]
+            lost = {arm: sum(f.arm == arm for f in self.failed) for arm in roles}
+            worst = max(lost, key=lambda arm: (lost[arm], arm != self.primary))
+            if len(common) >= LEAST_SEEDS or not lost[worst]:
+                break
+            del roles[worst]
+            if self.primary not in roles or "control" not in roles.values():
+                error = next(f for f in self.failed if f.arm == worst)
+                raise ConfigError(
+                    f"arm {worst!r} must run in at least {LEAST_SEEDS} seeds; it failed in {lost[worst]}, "
+                    f"in seed {error.seed} with {error.error}."
+                )
+        cells = tuple(c for c in self.cells if c.arm in roles and c.seed in common)
+        return replace(self, roles=roles, cells=cells)
 
     def scores(self, arm: str, metric: str | None = None) -> np.ndarray[Any, Any]:
         """Return the scores of one arm, by seed."""
@@ -213,6 +254,7 @@ class Comparison:
                 for row in self.per_class.reset_index().to_dict(orient="records")
             ],
             "cells": cells,
+            "failed": [vars(f) for f in self.failed],
         }
 
 

@@ -169,6 +169,30 @@ def _same_range(X: Any, x: Tensor, codec: ImageCodec) -> None:
         )
 
 
+def given_groups(groups: Any, n: int) -> np.ndarray[Any, Any]:
+    """Return the groups as an array after checking them."""
+    groups = np.asarray(groups)
+    if groups.shape != (n,):
+        raise DataError(f"groups must have one entry for each of the {n} samples; got shape {groups.shape}.")
+    if groups.dtype.kind == "f" and np.isnan(groups).any():
+        raise DataError("groups must be known for every sample; some are NaN. Give these a group each.")
+    return np.unique(groups.astype(str), return_inverse=True)[1]
+
+
+def shared_samples(schema: Schema, X: Any, splits: Splits, given_test: Any) -> int:
+    """Return how many test samples of a seed are equal to one of its training samples, at the most."""
+    own = _digests(schema, X)
+    given = _digests(schema, given_test[0]) if splits.test is None else np.empty(0)
+    tests = [given] * len(splits.train) if splits.test is None else [own[rows] for rows in splits.test]
+    return max(int(np.isin(test, own[rows]).sum()) for test, rows in zip(tests, splits.train, strict=True))
+
+
+def _digests(schema: Schema, X: Any) -> np.ndarray[Any, Any]:
+    """Return a number for each sample, the same for equal ones."""
+    x = schema.encode_X(X).flatten(1).numpy()
+    return np.array([hash(row.tobytes()) for row in x], dtype=np.int64)
+
+
 def check_parts(y: np.ndarray[Any, Any], splits: Splits) -> None:
     """Raise DataError where a class has fewer than 2 samples in the training part of a seed."""
     labels = np.unique(y)

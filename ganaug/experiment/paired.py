@@ -1,11 +1,12 @@
 """compare: the same classifier under every arm, paired by seed, with nothing fitted outside training."""
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 
 from ganaug._checks import known_name, number
@@ -13,21 +14,25 @@ from ganaug._random import Seed, as_seed
 from ganaug.config import GANConfig, resolve_config
 from ganaug.data.schema import Schema, take
 from ganaug.data.sources import dataset_arrays, is_dataset
-from ganaug.errors import ConfigError
-from ganaug.experiment.arms import Arm
+from ganaug.errors import ConfigError, GanaugWarning
+from ganaug.experiment.arms import Arm, described
 from ganaug.experiment.bench import Plan, fill_of
-from ganaug.experiment.cells import run_seed
+from ganaug.experiment.cell_folder import CellFolder
+from ganaug.experiment.cells import Part, Trained, check_start, grid_png
 from ganaug.experiment.classifiers import default_classifier
-from ganaug.experiment.comparison import Cell, Comparison
+from ganaug.experiment.comparison import Cell, Comparison, FailedCell
 from ganaug.experiment.inputs import (
     as_rows,
     check_classifier,
     check_parts,
     fitting_arms,
+    given_groups,
     given_test_set,
     resolve_arms,
+    shared_samples,
 )
 from ganaug.experiment.metrics import METRICS
+from ganaug.experiment.schedule import run_cells
 from ganaug.experiment.splits import Labelled, make_splits
 from ganaug.experiment.tracking import Tracker, resolve_tracker
 from ganaug.mixing.fill import Fill
@@ -59,7 +64,11 @@ def compare(
     names: Sequence[str] | None = None,
     tracking: str | Tracker | None = None,
     n_jobs: int | None = None,
-    on_seed: Callable[[int, int], None] | None = None,
+    groups: Any = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    max_minutes: float | None = None,
+    on_cell: Callable[[int, int], None] | None = None,
     preset: str = "default",
     config: GANConfig | None = None,
     train_images: int | None = None,
@@ -118,9 +127,19 @@ def compare(
     tracking : {"mlflow"}, Tracker or None, default=None
         Where runs are recorded; "mlflow" uses the active run, tracking URI and experiment if set.
     n_jobs : int or None, default=None
-        Seeds at a time, as in joblib. The result does not depend on it: each seed uses one thread.
-    on_seed : callable or None
-        Called with (seeds done, seeds in all).
+        Jobs at a time, as in joblib, on its backend of the moment (`joblib.parallel_config`). A job is the
+        generator of a seed, or one arm in one seed; each uses one thread, so that no result depends on it.
+    groups : array of shape (n,) or None, default=None
+        Samples of the same group (patient, site, day) go to the training or the test part together,
+        also where choices are made within a training part. Not with `labelled_per_class`.
+    out : str, Path or None, default=None
+        A new folder, in which each finished cell and generator is kept.
+    resume : bool, default=False
+        Go on with the comparison in `out`: only what is missing is run.
+    max_minutes : float or None, default=None
+        Begin no further seeds that would end later, after the first three; all arms of a seed are run.
+    on_cell : callable or None
+        Called with (cells done, cells in all).
     preset, config, train_images, device
         Of the generator, see `ConditionalGAN`.
     random_state : int, RandomState, Generator or None, default=0
@@ -136,7 +155,17 @@ def compare(
     DataError
         If X or y cannot be learned from, or is too small for the seeds.
     ConfigError
-        If a name is unknown or a number out of range.
+        If a name is unknown or a number out of range, or an arm failed so often that there is nothing to
+        compare. A cell that fails otherwise is kept in ``failed``, and its seed left out of the verdict.
+    CheckpointError
+        If `resume` is True and `out` holds no comparison, or one of other data or settings.
+    OutputExistsError
+        If `out` is not empty and `resume` is False.
+
+    Warns
+    -----
+    GanaugWarning
+        If samples of a given test set are training samples too.
 
     References
     ----------
@@ -169,7 +198,12 @@ def compare(
     resolve_game(resolved)
     torch_device(device)
     seed = as_seed(random_state)
-    given_test = () if test is None else given_test_set(test, schema)
+    given_test = None if test is None else given_test_set(test, schema)
+    if resume and out is None:
+        raise ConfigError("resume=True needs the folder of the comparison; got out=None.")
+    if max_minutes is not None:
+        number("max_minutes", max_minutes, low=0)
+    groups = None if groups is None else given_groups(groups, len(y))
     model = check_classifier(classifier, schema, metric=metric, seed=seed)
     chosen = fitting_arms(chosen, model, schema, X, metric=metric, named=arms is not None)
     splits = make_splits(
@@ -180,6 +214,7 @@ def compare(
         folds=folds,
         train_size=train_size,
         n_given_test=len(given_test[1]) if given_test else None,
+        groups=groups,
         seed=seed,
     )
     check_parts(y, splits)
@@ -202,44 +237,80 @@ def compare(
         random_state=seed,
     )
 
-    def part(s: int) -> tuple[Any, Any, Any, Any]:
-        X_train, y_train = take(X, splits.train[s]), y[splits.train[s]]
-        if splits.test is None:
-            return X_train, y_train, *given_test
-        return X_train, y_train, take(X, splits.test[s]), y[splits.test[s]]
+    def part(s: int) -> Part:
+        rows = splits.train[s]
+        tests = splits.test or []
+        X_test, y_test = given_test or (take(X, tests[s]), y[tests[s]])
+        return Part(s, take(X, rows), y[rows], X_test, y_test, None if groups is None else groups[rows])
 
     settings = {
-        "classifier": _describe(default_classifier(schema) if classifier is None else classifier),
+        "classifier": described(default_classifier(schema) if classifier is None else classifier),
         "seeds": seeds,
         "random_state": seed,
         "steps": steps,
         "batch_size": batch_size,
-        "fill": fill if isinstance(fill, (str, int, float)) else _describe(fill),
+        "fill": fill if isinstance(fill, (str, int, float)) else described(fill),
         "n_train": len(splits.train[0]),
-        "n_test": len(part(0)[3]),
+        "n_test": len(part(0).y_test),
         "labelled_per_class": str(labelled_per_class),
         "folds": folds,
         "train_size": train_size,
         "splits": splits.note,
         "gan": plan.config.to_dict(),
         "data_digest": data_digest(schema.encode_X(X), schema.encode_y(y)),
+        "groups": None if groups is None else len(np.unique(groups)),
+        "test_samples_in_training": shared_samples(schema, X, splits, given_test),
         "versions": {n: version(n) for n in ("ganaug", "torch", "scikit-learn", "numpy")},
     }
+    if given_test and settings["test_samples_in_training"]:
+        warnings.warn(
+            f"{settings['test_samples_in_training']} samples of the test set are training samples too, "
+            "which makes every arm look better than it is. Take them out of one of the two.",
+            GanaugWarning,
+            stacklevel=2,
+        )
+
+    folder = None
+    cells: list[Cell] = []
+    if out is not None:
+        about = {**settings, "arms": {name: arm.to_dict() for name, arm in chosen.items()}}
+        folder = CellFolder(out, plan, about)
+        if resume:
+            cells = folder.restore()
+        else:
+            folder.begin()
+    failed: list[FailedCell] = []
+    grids: list[bytes] = []
+
+    def on_generator(trained: Trained) -> None:
+        if trained.seed == 0 and trained.gan is not None and schema.kind == "image":
+            grids.append(grid_png(trained.gan))
 
     with tracker.comparison(settings, primary=primary, metric=metric, names=schema.names) as record:
-        cells: list[Cell] = []
-        grid = None
-        jobs = (joblib.delayed(run_seed)(plan, s, *part(s)) for s in range(seeds))
-        results = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs)
-        for done, (found_cells, found_grid) in enumerate(results, start=1):
-            cells += found_cells
-            grid = found_grid if found_cells[0].seed == 0 else grid
-            record.cells(found_cells)
-            if on_seed is not None:
-                on_seed(done, seeds)
+        record.cells(cells)
+        running = run_cells(
+            plan,
+            part,
+            seeds,
+            done={(c.arm, c.seed) for c in cells},
+            folder=folder,
+            n_jobs=n_jobs,
+            max_minutes=max_minutes,
+            on_generator=on_generator,
+        )
+        for cell in running:
+            if isinstance(cell, FailedCell):
+                failed.append(cell)
+            else:
+                cells.append(cell)
+                check_start(cells)
+                record.cells([cell])
+            if on_cell is not None:
+                on_cell(len(cells) + len(failed), seeds * len(chosen))
         order = list(chosen)
         result = Comparison(
             cells=tuple(sorted(cells, key=lambda c: (c.seed, order.index(c.arm)))),
+            failed=tuple(sorted(failed, key=lambda c: (c.seed, order.index(c.arm)))),
             roles={name: arm.role for name, arm in chosen.items()},
             primary=primary,
             metric=metric,
@@ -247,11 +318,7 @@ def compare(
             class_names=schema.names,
             settings=settings,
             wall_seconds=time.perf_counter() - started,
-            sample_grid=grid,
-        )
+            sample_grid=grids[0] if grids else None,
+        ).without_failures()
         record.result(result)
     return result
-
-
-def _describe(thing: Any) -> str:
-    return thing if isinstance(thing, str) else getattr(thing, "__qualname__", repr(thing))

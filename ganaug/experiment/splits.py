@@ -18,13 +18,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedShuffleSplit
+from sklearn.model_selection import (
+    RepeatedStratifiedKFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+)
 
 from ganaug._checks import listed, number
 from ganaug._random import derive, numpy_stream
 from ganaug.errors import ConfigError, DataError
 
 Labelled = int | Mapping[Any, int] | None
+Rows = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,10 @@ def make_splits(
     folds: int | None = None,
     train_size: int | None = None,
     n_given_test: int | None = None,
+    groups: Rows | None = None,
     seed: int,
 ) -> Splits:
-    """Return the splits of a comparison.
+    """Return the splits of a comparison; the samples of a group (n,) go to one side together.
 
     With `labelled_per_class`, each seed gets its own share of the data, disjoint from the others',
     wherever there is enough: so many samples a class for training, and (without a given test set)
@@ -59,15 +66,16 @@ def make_splits(
     _apart(ways, "labelled_per_class", "folds")
     _apart(ways, "labelled_per_class", "train_size")
     _apart({**ways, "test": n_given_test}, "folds", "test")
+    _apart({**ways, "groups": groups}, "labelled_per_class", "groups")
     if labelled_per_class is not None:
         return _labelled(y, seeds, labelled_per_class, n_given_test, seed)
     if n_given_test is not None:
         note = "every seed trains on all of X and tests on the given test set"
         whole = Splits([np.arange(len(y))] * seeds, None, n_given_test / len(y), note)
     elif folds is not None:
-        whole = _folded(y, seeds, folds, seed)
+        whole = _folded(y, seeds, folds, groups, seed)
     else:
-        whole = _random(y, seeds, test_size, seed)
+        whole = _random(y, seeds, test_size, groups, seed)
     return whole if train_size is None else _subsampled(y, whole, train_size, seed)
 
 
@@ -76,8 +84,10 @@ def _apart(given: dict[str, Any], first: str, second: str) -> None:
         raise ConfigError(f"{first} and {second} cannot be combined; leave one of them out.")
 
 
-def _random(y: np.ndarray[Any, Any], seeds: int, test_size: float, seed: int) -> Splits:
+def _random(y: Rows, seeds: int, test_size: float, groups: Rows | None, seed: int) -> Splits:
     number("test_size", test_size, low=0, high=0.9, open_low=True)
+    if groups is not None:
+        return _random_groups(y, seeds, test_size, groups, seed)
     splitter = StratifiedShuffleSplit(seeds, test_size=test_size, random_state=derive(seed, "splits"))
     try:
         pairs = list(splitter.split(y, y))
@@ -87,7 +97,56 @@ def _random(y: np.ndarray[Any, Any], seeds: int, test_size: float, seed: int) ->
     return Splits(train, test, len(test[0]) / len(train[0]), f"{seeds} stratified random splits of X")
 
 
-def _folded(y: np.ndarray[Any, Any], seeds: int, folds: int, seed: int) -> Splits:
+def _random_groups(y: Rows, seeds: int, test_size: float, groups: Rows, seed: int) -> Splits:
+    """Return random splits of whole groups, as nearly stratified as the groups allow.
+
+    Each is one fold of a new stratified partition into ``1 / test_size`` folds, or all but one of a partition
+    where the test part is the larger one.
+    """
+    n_folds = max(2, round(1 / min(test_size, 1 - test_size)))
+    _enough_groups(y, groups, n_folds)
+    pairs = [inner_folds(y, n_folds, groups=groups, seed=derive(seed, "splits", s))[0] for s in range(seeds)]
+    pairs = [(b, a) for a, b in pairs] if test_size > 0.5 else pairs
+    train, test = [list(part) for part in zip(*pairs, strict=True)]
+    share = float(np.mean([len(part) for part in test])) / len(y)
+    return Splits(train, test, share / (1 - share), f"{seeds} stratified random splits of X{_kept(groups)}")
+
+
+def _enough_groups(y: Rows, groups: Rows, least: int) -> None:
+    """Raise DataError where a class is in fewer groups than there are folds."""
+    labels, counts = np.unique(y[_first_of_each(y, groups)], return_counts=True)
+    if counts.min() < least:
+        raise DataError(
+            f"each class must be in at least {least} groups for {least} folds; "
+            f"{listed(labels[counts < least])} is in fewer. Add groups, or take a larger test_size or "
+            "fewer folds."
+        )
+
+
+def _first_of_each(y: Rows, groups: Rows) -> Rows:
+    """Return a row for each group of each class."""
+    pairs = np.column_stack([np.unique(v, return_inverse=True)[1] for v in (y, groups)])
+    return np.unique(pairs, axis=0, return_index=True)[1]
+
+
+def _kept(groups: Rows | None) -> str:
+    return "" if groups is None else f", {len(np.unique(groups))} groups kept together"
+
+
+def inner_folds(c: Rows, n_folds: int, *, groups: Rows | None = None, seed: int) -> list[tuple[Rows, Rows]]:
+    """Return stratified folds (rows to train on, rows held out), of whole groups where there are groups.
+
+    At most as many folds as the smallest class has samples, or is in groups; none where that is one.
+    """
+    units = c if groups is None else c[_first_of_each(c, groups)]
+    n_folds = min(n_folds, int(np.unique(units, return_counts=True)[1].min()))
+    if n_folds < 2:
+        return []
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    return list(kind(n_folds, shuffle=True, random_state=seed).split(c, c, groups))
+
+
+def _folded(y: Rows, seeds: int, folds: int, groups: Rows | None, seed: int) -> Splits:
     number("folds", folds, low=2, integer=True)
     if seeds % folds:
         raise ConfigError(
@@ -101,9 +160,16 @@ def _folded(y: np.ndarray[Any, Any], seeds: int, folds: int, seed: int) -> Split
             f"{listed(labels[counts < folds])} has fewer. Lower folds, or drop or merge the class."
         )
     repeats = seeds // folds
-    splitter = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=derive(seed, "splits"))
-    train, test = [list(part) for part in zip(*splitter.split(y, y), strict=True)]
-    note = f"{repeats} times stratified {folds}-fold cross-validation of X"
+    if groups is None:
+        random_state = derive(seed, "splits")
+        splitter = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=random_state)
+        pairs = list(splitter.split(y, y))
+    else:
+        _enough_groups(y, groups, folds)
+        whole = [inner_folds(y, folds, groups=groups, seed=derive(seed, "splits", r)) for r in range(repeats)]
+        pairs = [pair for repeat in whole for pair in repeat]
+    train, test = [list(part) for part in zip(*pairs, strict=True)]
+    note = f"{repeats} times stratified {folds}-fold cross-validation of X{_kept(groups)}"
     return Splits(train, test, 1 / (folds - 1), note)
 
 

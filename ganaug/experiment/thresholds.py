@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold
 
 from ganaug._random import derive
 from ganaug.data.schema import take
 from ganaug.experiment.classifiers import Recipe
 from ganaug.experiment.metrics import Metric
+from ganaug.experiment.splits import inner_folds
 
 INNER_FOLDS = 5
 MAX_THRESHOLDS = 200
@@ -21,16 +21,20 @@ Fit = Callable[[Recipe, Any], tuple[np.ndarray[Any, Any], Any]]
 """Trains a new classifier on a recipe; returns class indices and class scores of the given samples."""
 
 
-def tuned_factors(recipe: Recipe, fit: Fit, metric: Metric, *, seed: int) -> Scores:
+def tuned_factors(
+    recipe: Recipe, fit: Fit, metric: Metric, *, seed: int, groups: np.ndarray[Any, Any] | None = None
+) -> Scores:
     """Return factors (n_classes,) of the class probabilities, tuned on samples held out of the recipe.
 
-    The folds are stratified, at most 5 and as many as the smallest class has samples.
+    The folds are stratified, keep groups (n,) together, and are at most 5 and as many as the smallest
+    class has samples or groups; where that is one, nothing is tuned.
     """
     c = recipe.c.numpy()
-    n_folds = min(INNER_FOLDS, int(np.bincount(c).min()))
-    folds = StratifiedKFold(n_folds, shuffle=True, random_state=derive(seed, "threshold"))
     held_out, y_score = [], []
-    for rows, rest in folds.split(c, c):
+    folds = inner_folds(c, INNER_FOLDS, groups=groups, seed=derive(seed, "threshold"))
+    if not folds:
+        return np.ones(int(c.max()) + 1)
+    for rows, rest in folds:
         inner = replace(recipe, X=take(recipe.X, rows), x=recipe.x[rows], c=recipe.c[rows])
         held_out.append(rest)
         y_score.append(fit(inner, take(recipe.X, rest))[1])

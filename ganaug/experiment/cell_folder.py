@@ -1,0 +1,95 @@
+"""Finished cells of a comparison on disk, one file each, with the generators of the seeds."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ganaug._checks import empty_folder
+from ganaug.errors import CheckpointError
+from ganaug.experiment.bench import Plan
+from ganaug.experiment.cells import Trained
+from ganaug.experiment.comparison import Cell
+from ganaug.generator import load
+from ganaug.training.checkpoint import load_tensors, save_tensors
+
+ABOUT = "about.json"
+
+
+class CellFolder:
+    """The folder of one comparison; `about` must be equal to go on with it."""
+
+    def __init__(self, path: str | Path, plan: Plan, about: dict[str, Any]):
+        self.path, self.plan = Path(path), plan
+        self.about = json.loads(json.dumps(about, default=str))
+
+    def begin(self) -> None:
+        """Claim an empty folder."""
+        empty_folder(self.path, hint=", or go on with resume=True (--resume)")
+        self.path.mkdir(parents=True, exist_ok=True)
+        temporary = self.path / f".{ABOUT}"
+        temporary.write_text(json.dumps(self.about, indent=1), encoding="utf-8")
+        os.replace(temporary, self.path / ABOUT)
+
+    def restore(self) -> list[Cell]:
+        """Return the cells that are there; those that are damaged will be run again."""
+        self._compare()
+        cells = []
+        for path in sorted((self.path / "cells").glob("*.safetensors")):
+            try:
+                tensors, about = load_tensors(path)
+            except CheckpointError:
+                path.unlink()
+                continue
+            arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+            cells.append(Cell(**{"y_score": None, **about["cell"], **arrays}))
+        return cells
+
+    def write(self, cell: Cell) -> None:
+        """Write one cell."""
+        arrays = {k: v for k, v in vars(cell).items() if isinstance(v, np.ndarray)}
+        plain = {k: v for k, v in vars(cell).items() if k not in arrays and v is not None}
+        name = f"{cell.seed:04d}-{list(self.plan.arms).index(cell.arm):02d}.safetensors"
+        tensors = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in arrays.items()}
+        save_tensors(self.path / "cells" / name, tensors, {"cell": plain})
+
+    def write_generator(self, trained: Trained) -> None:
+        """Write the generator of a seed."""
+        if trained.gan is not None:
+            trained.gan.save(self._generator(trained.seed))
+            seconds = self._generator(trained.seed) / "seconds.json"
+            seconds.write_text(json.dumps(trained.seconds), encoding="utf-8")
+
+    def generator(self, seed: int) -> Trained | None:
+        """Return the generator of a seed if it is there whole."""
+        folder, config = self._generator(seed), self.plan.config
+        own = {k: v for k in ("network", "conditioning") if not isinstance(v := getattr(config, k), str)}
+        try:
+            seconds = json.loads((folder / "seconds.json").read_text(encoding="utf-8"))
+            return Trained(seed, load(folder, device=self.plan.device, **own), float(seconds))
+        except (OSError, ValueError, CheckpointError):
+            for file in folder.glob("*"):
+                file.unlink()
+            return None
+
+    def _generator(self, seed: int) -> Path:
+        return self.path / "generators" / f"{seed:04d}"
+
+    def _compare(self) -> None:
+        try:
+            there = json.loads((self.path / ABOUT).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{self.path} must be the folder of a comparison to go on with; {ABOUT} cannot be read: "
+                f"{error}. Start without resume (--resume)."
+            ) from error
+        differ = [k for k in {**there, **self.about} if there.get(k) != self.about.get(k)]
+        if differ:
+            shown = "; ".join(f"{k}: {there.get(k)!r} then, {self.about.get(k)!r} now" for k in differ)
+            raise CheckpointError(
+                f"{self.path} holds a comparison of other data or settings: {shown}. Go on with the same, or "
+                "choose another folder."
+            )

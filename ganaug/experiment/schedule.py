@@ -1,0 +1,67 @@
+"""Every cell of a comparison through joblib, in waves of seeds: first their generators, then arms x seeds."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import joblib
+
+from ganaug.experiment.bench import Plan
+from ganaug.experiment.cell_folder import CellFolder
+from ganaug.experiment.cells import Part, Trained, run_cell, train_generator
+from ganaug.experiment.comparison import LEAST_SEEDS, Cell, FailedCell
+
+
+def run_cells(
+    plan: Plan,
+    part_of: Callable[[int], Part],
+    seeds: int,
+    *,
+    done: set[tuple[str, int]],
+    folder: CellFolder | None = None,
+    n_jobs: int | None = None,
+    max_minutes: float | None = None,
+    on_generator: Callable[[Trained], None] = lambda _: None,
+) -> Iterator[Cell | FailedCell]:
+    """Yield each cell that is not done, as it is finished; written to the folder before.
+
+    A wave has as many seeds as there are jobs at a time, in their order. After 3 seeds, none begins that
+    would end after the time limit if it took as long as the longest one before.
+    """
+    generative = {name for name, arm in plan.arms.items() if arm.asks_generator}
+    begun, longest = time.monotonic(), 0.0
+    wave = joblib.effective_n_jobs(n_jobs)
+    for first in range(0, seeds, wave):
+        spent = time.monotonic() - begun
+        if max_minutes is not None and first >= LEAST_SEEDS and spent + longest > 60 * max_minutes:
+            return
+        parts = [part_of(s) for s in range(first, min(seeds, first + wave))]
+        todo = [(part, arm) for part in parts for arm in plan.arms if (arm, part.seed) not in done]
+        needed = {part.seed: part for part, arm in todo if arm in generative}
+        trained = {s: found for s in needed if folder and (found := folder.generator(s))}
+        jobs = [joblib.delayed(train_generator)(plan, p) for s, p in needed.items() if s not in trained]
+        for found in _finished(jobs, n_jobs):
+            trained[found.seed] = found
+            if folder is not None:
+                folder.write_generator(found)
+        for s in trained:
+            on_generator(trained[s])
+        jobs = [
+            joblib.delayed(run_cell)(plan, part, arm, trained.get(part.seed) if arm in generative else None)
+            for part, arm in todo
+        ]
+        for cell in _finished(jobs, n_jobs):
+            if folder is not None and isinstance(cell, Cell):
+                folder.write(cell)
+            yield cell
+        longest = max(longest, time.monotonic() - begun - spent)
+
+
+def _finished(jobs: list[Any], n_jobs: int | None) -> Iterable[Any]:
+    """Return the results of jobs in the order in which they end, where the backend of joblib can tell."""
+    backend, _ = joblib.parallel.get_active_backend()
+    early = getattr(backend, "supports_return_generator", False)
+    found: Iterable[Any] = joblib.Parallel(
+        n_jobs=n_jobs, return_as="generator_unordered" if early else "list"
+    )(jobs)
+    return found
