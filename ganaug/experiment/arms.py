@@ -67,8 +67,8 @@ class Arm:
     data : {"any", "image", "table", "numeric table"}
         What the arm can work on.
     generative : bool or None, default=None
-        Whether `extra` draws from the seed's generator, which is then trained once, before the arms.
-        None is whether the arm is a treatment.
+        Whether `extra` draws from the seed's generator, which is then trained once, before the arms; one
+        that asks for it without saying so here trains its own. None is whether `extra` is `synthetic`.
 
     Examples
     --------
@@ -106,8 +106,7 @@ class Arm:
         """Whether the seed's generator is trained before the arm."""
         if self.among:
             return any(arm.asks_generator for arm in self.among)
-        treats = self.role == "treatment" if self.generative is None else self.generative
-        return treats and self.extra is not None
+        return self.extra is synthetic if self.generative is None else self.generative
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that tell the arm from others."""

@@ -104,6 +104,10 @@ class Comparison:
 
         Controls that failed most often are left out until there are 3; `failed` says which they are.
 
+        Returns
+        -------
+        Comparison
+
         Raises
         ------
         ConfigError

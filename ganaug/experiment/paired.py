@@ -287,7 +287,8 @@ def compare(
             grids.append(grid_png(trained.gan))
 
     with tracker.comparison(settings, primary=primary, metric=metric, names=schema.names) as record:
-        record.cells(cells)
+        if cells:
+            record.cells(cells)
         running = run_cells(
             plan,
             part,

@@ -460,10 +460,10 @@ def test_scores_that_agree_in_every_seed_are_known_to_one_test_sample_only():
     assert corrected_gain([0.0] * 3, resolution=20.0).high == 0
 
 
-def test_progress_is_told_after_each_seed():
+def test_progress_is_told_after_each_cell():
     told = []
-    run(arms=["nothing", "gan"], steps=1, on_seed=lambda done, total: told.append((done, total)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    run(arms=["nothing", "gan"], steps=1, on_cell=lambda done, total: told.append((done, total)))
+    assert told == [(n, 6) for n in range(1, 7)]
 
 
 @pytest.mark.parametrize(

@@ -125,18 +125,18 @@ def fail(done, total):
 def test_a_run_that_it_opened_is_marked_as_failed(store):
     known = {r.info.run_id for r in parents(store)}
     with pytest.raises(RuntimeError, match="stop here"):
-        run(on_seed=fail)
+        run(on_cell=fail)
     (failed,) = [r for r in parents(store) if r.info.run_id not in known]
     assert failed.info.status == "FAILED"
     assert "ganaug.verdict" not in failed.data.tags
     assert mlflow.active_run() is None
-    assert len(children(store, failed)) == 3  # those of the finished seed stay
+    assert len(children(store, failed)) == 1  # the finished cell stays
 
 
 def test_an_active_run_stays_open_when_a_comparison_fails(store):
     with mlflow.start_run() as mine:
         with pytest.raises(RuntimeError, match="stop here"):
-            run(on_seed=fail)
+            run(on_cell=fail)
         assert mlflow.active_run().info.run_id == mine.info.run_id
         assert store.get_run(mine.info.run_id).info.status == "RUNNING"
 
@@ -163,7 +163,7 @@ class Notebook:
         return self
 
     def cells(self, cells):
-        self.events.append(("cells", cells[0].seed, [c.arm for c in cells]))
+        self.events.append(("cells", [(c.arm, c.seed) for c in cells]))
 
     def result(self, result):
         self.events.append(("result", result.verdict))
@@ -177,7 +177,7 @@ def test_an_own_tracker_is_told_everything_once():
     result = run(tracking=notebook)
     assert notebook.events == [
         ("open", "gan", "balanced_accuracy", ("0", "1", "2"), 3),
-        *[("cells", s, ARMS) for s in range(3)],
+        *[("cells", [(arm, s)]) for s in range(3) for arm in ARMS],
         ("result", result.verdict),
         ("close", None),
     ]
@@ -186,7 +186,7 @@ def test_an_own_tracker_is_told_everything_once():
 def test_an_own_tracker_hears_of_a_failure():
     notebook = Notebook()
     with pytest.raises(RuntimeError, match="stop here"):
-        run(tracking=notebook, on_seed=fail)
+        run(tracking=notebook, on_cell=fail)
     assert notebook.events[-1] == ("close", RuntimeError)
 
 
