@@ -136,7 +136,6 @@ def test_a_folder_of_another_comparison_is_refused(tmp_path):
 class FailsAt(GaussianNB):
     """Fails on the training sets that the environment names, and notes the others."""
 
-
     def fit(self, X, y, sample_weight=None):
         if f"{len(y)}:{int(X.sum())}" in os.environ.get("FAILING", ""):
             raise ValueError("no convergence")

@@ -1,4 +1,12 @@
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
 from types import SimpleNamespace
 
 import mlflow
@@ -7,7 +15,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from ganaug import GANConfig, compare
-from ganaug.errors import ConfigError
+from ganaug.errors import ConfigError, GanaugWarning
 from ganaug.experiment.metrics import METRICS
 from ganaug.experiment.tracking import MLflowTracker, NullTracker, resolve_tracker
 
@@ -139,6 +147,95 @@ def test_an_active_run_stays_open_when_a_comparison_fails(store):
             run(on_cell=fail)
         assert mlflow.active_run().info.run_id == mine.info.run_id
         assert store.get_run(mine.info.run_id).info.status == "RUNNING"
+
+
+def test_the_data_is_an_input_of_the_run(recorded):
+    (found,) = recorded.parent.inputs.dataset_inputs
+    assert found.dataset.digest == recorded.result.settings["data_digest"]
+    assert {t.value for t in found.tags} == {"comparison"}
+
+
+BIRTH = """
+import sys, mlflow
+mlflow.set_tracking_uri(sys.argv[1])
+from ganaug.experiment.tracking import start_run
+print("ready", flush=True)
+sys.stdin.readline()
+start_run("one of four", "ganaug")
+mlflow.log_metric("gain", 1.0)
+mlflow.end_run()
+"""
+
+
+def test_four_processes_may_start_on_a_store_that_is_not_there_yet(tmp_path):
+    uri = f"sqlite:///{tmp_path / 'new.db'}"
+    code = [sys.executable, "-c", BIRTH, uri]
+    plain = {k: v for k, v in os.environ.items() if k != "MLFLOW_EXPERIMENT_ID"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": tmp_path, "env": plain}
+    four = [subprocess.Popen(code, **pipes) for _ in range(4)]
+    for process in four:
+        assert process.stdout.readline() == "ready\n"
+    for process in four:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in four:
+        process.communicate()
+    assert [process.returncode for process in four] == [0] * 4
+    client = mlflow.MlflowClient(uri)
+    (experiment,) = [e for e in client.search_experiments() if e.name == "ganaug"]
+    assert [r.data.metrics["gain"] for r in client.search_runs([experiment.experiment_id])] == [1.0] * 4
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "sqlite:////no/such/folder/mlflow.db"])
+def test_a_store_that_cannot_be_reached_ends_the_record_and_not_the_comparison(uri, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    try:
+        with pytest.warns(GanaugWarning) as told:
+            result = run()
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert mlflow.active_run() is None
+    first, last = (str(w.message) for w in told if w.category is GanaugWarning)
+    assert "MLflow cannot be written to" in first
+    (path,) = tmp_path.glob("ganaug-comparison-*.json")
+    assert str(path) in last
+    assert json.loads(path.read_text())["sentence"] == result.sentence
+
+
+def test_a_server_gets_the_same_runs(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)  # of the store of this file
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}"]
+    command += ["--artifacts-destination", str(tmp_path / "artifacts")]
+    quiet = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    uri, before = f"http://127.0.0.1:{port}", mlflow.get_tracking_uri()
+    with subprocess.Popen(command, env=quiet, start_new_session=True, stderr=subprocess.DEVNULL) as server:
+        try:
+            for _ in range(240):
+                with suppress(OSError), urllib.request.urlopen(f"{uri}/health") as answer:
+                    if answer.read() == b"OK":
+                        break
+                time.sleep(0.25)
+            mlflow.set_tracking_uri(uri)
+            result = run(tracking=MLflowTracker("served"))
+            client = mlflow.MlflowClient(uri)
+            experiment = client.get_experiment_by_name("served")
+            found = client.search_runs([experiment.experiment_id], "tags.`ganaug.kind` = 'comparison'")
+            assert [r.data.tags["ganaug.verdict"] for r in found] == [result.verdict]
+            assert len(children_of(client, experiment, found[0])) == 9
+        finally:
+            mlflow.set_tracking_uri(before)
+            os.killpg(server.pid, signal.SIGTERM)
+
+
+def children_of(client, experiment, parent):
+    where = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    return client.search_runs([experiment.experiment_id], where)
 
 
 def test_nothing_is_recorded_where_the_input_is_wrong(store):
