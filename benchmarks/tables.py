@@ -260,9 +260,10 @@ def sizes(n: int) -> list[int | str]:
 
 def cases() -> Iterator[tuple[str, int | str, str]]:
     """Yield tables, training rows and classifiers, the cheap ones first."""
+    rows = {name: len(table(name)[0]) for name in TABLES}
     for size in (100, 300, "full"):
-        for name in TABLES:
-            if size in sizes(len(table(name)[0])):
+        for name in sorted(TABLES, key=rows.__getitem__):
+            if size in sizes(rows[name]):
                 for classifier in CLASSIFIERS:
                     yield name, size, classifier
 
