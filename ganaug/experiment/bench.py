@@ -1,4 +1,4 @@
-"""One training part on the bench: its own schema and generator, and the classifier under every arm."""
+"""One training part on the bench: its schema and generator, and the classifier under every arm."""
 
 import hashlib
 import time
@@ -86,11 +86,11 @@ class HeldOut:
 
 
 class Bench:
-    """One training part, fitted to nothing else: its schema and generator, and the classifier under test."""
+    """One training part: its schema and generator, fitted to nothing else, and the classifier under test."""
 
-    def __init__(self, plan: Plan, X: Any, y: Any, seed: int):
+    def __init__(self, plan: Plan, X: Any, y: Any, seed: int, schema: Schema | None = None):
         self.plan, self.X, self.y, self.seed = plan, X, y, seed
-        self.schema = replace(Schema.fit(X, y), names=tuple(plan.names))
+        self.schema = schema or replace(Schema.fit(X, y), names=tuple(plan.names))
         self.x, self.c = self.schema.encode_X(X), self.schema.encode_y(y)
         added = fill_of(y, plan.fill)
         classes = sorted(self.schema.class_index(k) for k, n in added.items() for _ in range(n))
@@ -201,7 +201,10 @@ class Bench:
         folds = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=derive(self.seed, "choice"))
         return [
             (
-                Bench(self.plan, take(self.X, rows), self.y[rows], derive(self.seed, "choice", k)),
+                # encoded as here, so that a module of the caller's own fits
+                Bench(
+                    self.plan, take(self.X, rows), self.y[rows], derive(self.seed, "choice", k), self.schema
+                ),
                 take(self.X, rest),
                 c[rest],
             )
