@@ -121,9 +121,10 @@ def tables_blocks(result: dict[str, Any]) -> dict[str, str]:
         f"accuracy: against doing nothing the generator is surely better in {nothing['surely better']} and "
         f"surely worse in {nothing['surely worse']}, against SMOTE in {smote['surely better']} and "
         f"{smote['surely worse']}, against a tuned threshold in {threshold['surely better']} and "
-        f"{threshold['surely worse']} (95 % intervals, the rest is no evidence); in average precision, which "
-        f"balancing does not improve, surely better than doing nothing in {ranking['surely better']} and surely "
-        f"worse in {ranking['surely worse']}. [The tables, and the speed beside CTGAN](benchmarks/README.md).",
+        f"{threshold['surely worse']} (95 % intervals, the rest is no evidence). In average precision, which "
+        f"balancing does not improve, it is surely better than doing nothing in {ranking['surely better']}, "
+        f"surely worse in {ranking['surely worse']}. [The tables, and the speed beside CTGAN]"
+        "(benchmarks/README.md).",
     }
 
 
