@@ -106,7 +106,8 @@ class Cells:
         numbers = np.where(missing, 0, numbers)
         if self.kind == "category":
             places = numbers.astype(np.int64)
-            if self.storage.objects is not None or not self.storage.extension:
+            plain = self.storage.objects is not None or not self.storage.extension
+            if plain or len(places) < len(self._values):
                 return self.storage.write(self._values[places], missing)
             levels = self.storage.write(self._values, np.zeros(len(self._values), dtype=bool))
             chosen = levels.take(places).reset_index(drop=True)

@@ -273,8 +273,8 @@ def _text(cells: Any, missing: Array, storage: Storage) -> Read:
 def _name_of(dtype: Any) -> str:
     import pandas as pd
 
-    if isinstance(dtype, pd.ArrowDtype) and dtype.kind == "U":
-        return ARROW_TEXT
+    if isinstance(dtype, pd.ArrowDtype) and str(dtype) == "string[pyarrow]":
+        return ARROW_TEXT  # pandas has another dtype of that name
     if isinstance(dtype, pd.StringDtype) and dtype.na_value is pd.NA:
         return f"string[{dtype.storage}]"
     return str(dtype)

@@ -113,9 +113,7 @@ class TableCodec:
         """
         rows = x.detach().cpu()
         blocks = [
-            block.double().clamp(-1, 1).flatten().numpy()
-            if block.shape[1] == 1
-            else block.max(1).indices.numpy()
+            (block.double().clamp(-1, 1).flatten() if block.shape[1] == 1 else block.max(1).indices).numpy()
             for block in rows.split(list(self.blocks), dim=1)
         ]
         numbers = []

@@ -1,4 +1,4 @@
-"""One training part on the bench: its own schema and generator, and the classifier under every arm."""
+"""One training part on the bench: its schema and generator, and the classifier under every arm."""
 
 import hashlib
 import time
@@ -87,7 +87,7 @@ class HeldOut:
 
 
 class Bench:
-    """One training part, fitted to nothing else: its schema and generator, and the classifier under test."""
+    """One training part: its schema and generator, fitted to nothing else, and the classifier under test."""
 
     def __init__(
         self,
@@ -97,9 +97,10 @@ class Bench:
         seed: int,
         *,
         groups: np.ndarray[Any, Any] | None = None,
+        schema: Schema | None = None,
     ):
         self.plan, self.X, self.y, self.seed, self.groups = plan, X, y, seed, groups
-        self.schema = replace(Schema.fit(X, y), names=tuple(plan.names))
+        self.schema = schema or replace(Schema.fit(X, y), names=tuple(plan.names))
         self.x, self.c = self.schema.encode_X(X), self.schema.encode_y(y)
         added = fill_of(y, plan.fill)
         classes = sorted(self.schema.class_index(k) for k, n in added.items() for _ in range(n))
@@ -212,6 +213,7 @@ class Bench:
                     self.y[rows],
                     derive(self.seed, "choice", k),
                     groups=None if self.groups is None else self.groups[rows],
+                    schema=self.schema,  # encoded as here, so that a module of the caller's own fits
                 ),
                 take(self.X, rest),
                 c[rest],

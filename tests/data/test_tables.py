@@ -89,6 +89,7 @@ MISSING = {
     "timedelta64": holes(pd.to_timedelta(RNG.integers(-(10**6), 10**6, N), unit="s"), pd.NaT),
     "date": holes(objects(DAYS.dt.date), None),
     "objects: timestamps": objects(DAYS.dt.tz_localize("UTC")),
+    "large_string[pyarrow]": holes(words("large_string[pyarrow]"), pd.NA),
     "int32[pyarrow]": holes(pd.array(RNG.integers(0, 1000, N), dtype="int32[pyarrow]"), pd.NA),
     "timestamp[pyarrow]": holes(DAYS.astype("timestamp[us][pyarrow]"), pd.NA),
 }

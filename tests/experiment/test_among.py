@@ -1,14 +1,23 @@
 """Arms that choose among candidates, on samples held out of the training part of each seed."""
 
+from itertools import islice
+from typing import ClassVar
+
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits
+from torch import nn
 
 from ganaug import ConditionalGAN, GANConfig, compare
+from ganaug.data.schema import Schema
 from ganaug.errors import ConfigError
-from ganaug.experiment.arms import ARMS, Arm, copies, synthetic, tuned
+from ganaug.experiment import bench
+from ganaug.experiment.arms import ARMS, Arm, copies, noisy_copies, synthetic, tuned
+from ganaug.experiment.classifiers import order
+from ganaug.experiment.smote import smote
 
 TINY = GANConfig(width=4, z_dim=4, batch_size=16, train_images=32)
 
@@ -109,9 +118,6 @@ def test_what_is_held_out_has_no_part_in_what_is_fitted_for_the_choice():
         assert all(whole > p for p in inner)
         assert set.intersection(*inner) == set()  # each sample is held out of one of the three
         assert len(whole) == next(c.n_train for c in result.cells if c.seed == s)
-        for i in calls:
-            assert seen[i].schema.codec.decode(seen[i].x).shape == seen[i].X.shape
-            assert seen[i].x[:, 2].max() == 1  # encoded by what this part holds: its last id is the top
 
 
 def test_each_inner_part_trains_a_generator_of_its_own(monkeypatch):
@@ -164,6 +170,94 @@ def test_a_dose_is_a_share_of_the_same_samples_in_each_class(classifier):
             next(c.n_extra for c in result.cells if (c.arm, c.seed) == (f"{d}", s)) for d in (0.25, 0.5)
         ]
         assert shares == [sum(round(d * n) for n in wanted) for d in (0.25, 0.5)]
+
+
+class Noting(LogisticRegression):
+    """Notes what it is trained on."""
+
+    seen: ClassVar = []
+
+    def fit(self, X, y, sample_weight=None):
+        Noting.seen.append((np.asarray(X), np.asarray(y)))
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize("make", [copies, smote])
+def test_an_estimator_is_trained_on_the_share_of_each_class_and_on_no_other_row(make):
+    X, y = table(counts=(60, 20, 12))
+    Noting.seen.clear()
+    arms = {"nothing": ARMS["nothing"], "half": extra(make, dose=0.5), "whole": extra(make)}
+    compare(X, y, arms=arms, seeds=3, classifier=Noting(), config=TINY)
+    for nothing, half, whole in zip(*(Noting.seen[i::3] for i in range(3)), strict=True):
+        n = len(nothing[0])
+        for rows, labels in (half, whole):
+            assert np.array_equal(rows[:n], nothing[0])
+            assert np.array_equal(labels[:n], nothing[1])
+        for k in range(3):
+            added, of = half[0][n:][half[1][n:] == k], whole[0][n:][whole[1][n:] == k]
+            assert len(added) == round(len(of) / 2)
+            assert np.array_equal(added, of[: len(added)])
+
+
+def test_a_torch_module_is_trained_on_the_share_alone(monkeypatch):
+    seen = []
+    original = bench.train_and_predict
+
+    def noted(model, recipe, *args, **settings):
+        shown = islice(order(len(recipe.c), recipe.used, seed=settings["seed"]), 3000)
+        seen.append((recipe, sorted({i - len(recipe.c) for i in shown if i >= len(recipe.c)})))
+        return original(model, recipe, *args, **settings)
+
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3, 3)
+
+        def forward(self, x):
+            if self.training:
+                batches.append(x.detach().clone())
+            return self.linear(x)
+
+    batches: list = []
+    monkeypatch.setattr(bench, "train_and_predict", noted)
+    X, y = table(counts=(60, 20, 12))
+    arms = {"nothing": ARMS["nothing"], "half": extra(noisy_copies, dose=0.5)}
+    compare(X, y, arms=arms, seeds=3, classifier=Counting, steps=40, config=TINY)
+    for i, (recipe, shown) in enumerate(seen):
+        trained = {tuple(row) for batch in batches[40 * i : 40 * (i + 1)] for row in batch.tolist()}
+        used = [] if recipe.x_extra is None else recipe.x_extra[recipe.used]
+        rest = [] if recipe.x_extra is None else recipe.x_extra[~recipe.used]
+        assert len(shown) == len(used)
+        assert (len(used) > 0) == (i % 2 == 1)
+        assert not trained & {tuple(row) for row in np.asarray(rest).tolist()}
+        assert {tuple(row) for row in np.asarray(used).tolist()} <= trained
+
+
+def test_the_choice_follows_a_metric_of_scores_over_all_folds():
+    result = run((extra(poison), NOTHING), classifier=KNeighborsClassifier(5), metric="average_precision")
+    assert added(result) == [0] * 4
+
+
+def test_a_module_of_ones_own_fits_where_a_category_is_in_some_inner_parts_only():
+    towns = np.repeat(list("abcdefghijk"), [60] + [3] * 10)
+    X = pd.DataFrame({"town": pd.Categorical(towns)})
+    y = np.arange(len(towns)) % 2
+    width = Schema.fit(X, y).codec.shape[0]
+    arms = ["nothing", "tuned oversampling", "tuned gan"]
+    settings = {"seeds": 3, "steps": 4, "config": TINY, "test_size": 0.1, "fill": 2.0}
+    result = compare(X, y, arms=arms, classifier=lambda: nn.Linear(width, 2), **settings)
+    assert len(result.cells) == 9
+
+
+def test_what_cannot_be_an_arm_is_refused():
+    for wrong, message in (
+        (lambda: Arm(role="control", dose=0.5), "with a dose must have extra"),
+        (lambda: Arm(role="control", among=("nothing",)), "among must hold arms"),
+        (lambda: tuned(ARMS["threshold"]), "must have extra for its dose"),
+        (lambda: tuned(ARMS["tuned gan"]), "must have extra for its dose"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            wrong()
 
 
 def test_a_tuned_arm_may_add_nothing_and_has_a_twin_among_the_controls():
