@@ -207,6 +207,9 @@ def compare(
     max_minutes: Annotated[
         float | None, typer.Option(help="Begin no further seeds that would end later (3 at least).")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write an HTML report to this file.", show_default=False)
+    ] = None,
     track: Annotated[bool, typer.Option(help="Record the comparison in MLflow.")] = True,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -247,6 +250,8 @@ def compare(
             device=device,
             random_state=seed,
         )
+    if report is not None:
+        result.report(report)
     if as_json:
         typer.echo(json.dumps(result.to_dict()))
         return

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from ganaug.experiment.statistics import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ganaug.experiment.specimens import Specimens
 
 __all__ = ["Cell", "Comparison", "FailedCell"]
 
@@ -98,6 +101,40 @@ class Comparison:
     wall_seconds: float
     sample_grid: bytes | None = None  # PNG of the first seed's generator
     failed: tuple[FailedCell, ...] = ()
+    specimens: "Specimens | None" = None  # of the first seed's generator
+
+    def report(self, path: str | Path) -> Path:
+        """Write the comparison as one HTML file, which needs no other file and no network.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file, written over if it is there. It shows real samples: keep it like the data.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        OutputExistsError
+            If the path is a folder.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from sklearn.datasets import load_wine
+        >>> from ganaug import compare
+        >>> X, y = load_wine(return_X_y=True)
+        >>> result = compare(X, y, arms=["nothing", "gan"], classifier="forest", seeds=3, train_images=256)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     result.report(f"{folder}/report.html").name
+        'report.html'
+        """
+        from ganaug.experiment.report import write_report
+
+        return write_report(self, path)
 
     def without_failures(self) -> "Comparison":
         """Return what can be compared: arms with at least 3 seeds in common, and these seeds.

@@ -33,6 +33,7 @@ from ganaug.experiment.inputs import (
 )
 from ganaug.experiment.metrics import METRICS
 from ganaug.experiment.schedule import run_cells
+from ganaug.experiment.specimens import specimens_of
 from ganaug.experiment.splits import Labelled, make_splits
 from ganaug.experiment.tracking import Tracker, resolve_tracker
 from ganaug.mixing.fill import Fill
@@ -280,11 +281,11 @@ def compare(
         else:
             folder.begin()
     failed: list[FailedCell] = []
-    grids: list[bytes] = []
+    first = folder.generator(0) if folder is not None and resume else None
 
     def on_generator(trained: Trained) -> None:
-        if trained.seed == 0 and trained.gan is not None and schema.kind == "image":
-            grids.append(grid_png(trained.gan))
+        nonlocal first
+        first = trained if trained.seed == 0 else first
 
     with tracker.comparison(settings, primary=primary, metric=metric, names=schema.names) as record:
         if cells:
@@ -309,6 +310,7 @@ def compare(
             if on_cell is not None:
                 on_cell(len(cells) + len(failed), seeds * len(chosen))
         order = list(chosen)
+        gan = None if first is None else first.gan
         result = Comparison(
             cells=tuple(sorted(cells, key=lambda c: (c.seed, order.index(c.arm)))),
             failed=tuple(sorted(failed, key=lambda c: (c.seed, order.index(c.arm)))),
@@ -319,7 +321,8 @@ def compare(
             class_names=schema.names,
             settings=settings,
             wall_seconds=time.perf_counter() - started,
-            sample_grid=grids[0] if grids else None,
+            sample_grid=grid_png(gan) if gan is not None and schema.kind == "image" else None,
+            specimens=None if gan is None else specimens_of(gan, part(0).X, part(0).y, seed=seed),
         ).without_failures()
         record.result(result)
     return result

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import socket
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -215,6 +216,8 @@ class _MLflowRecord:
         for frame, file in ((result.table, "arms"), (result.per_class, "per_class")):
             self.mlflow.log_table(frame.reset_index().astype(object), f"tables/{file}.json")
         self.mlflow.log_dict(result.to_dict(), "comparison.json")
+        with tempfile.TemporaryDirectory() as folder:
+            self.mlflow.log_artifact(str(result.report(Path(folder) / "report.html")))
         if result.sample_grid is not None:
             import io
 

@@ -111,6 +111,7 @@ def test_tables_record_and_picture_can_be_loaded(recorded):
     root = parent.info.artifact_uri
     assert mlflow.artifacts.load_dict(f"{root}/comparison.json") == json.loads(json.dumps(result.to_dict()))
     assert mlflow.artifacts.load_image(f"{root}/samples.png").size == (82, 32)
+    assert result.sentence.split(": ")[1][:20] in mlflow.artifacts.load_text(f"{root}/report.html")
 
 
 def test_comparisons_go_below_an_active_run_and_leave_it_open(store):
