@@ -1,43 +1,30 @@
 """Arms: what a comparison does to the training data, as small objects in a table."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from ganaug._checks import number
-from ganaug._random import derive, numpy_stream, torch_stream
-from ganaug.data.schema import Schema
-from ganaug.data.tables import TableCodec
+from ganaug._checks import known_name, number
 from ganaug.errors import ConfigError
-from ganaug.experiment.smote import borderline_smote, smote
-from ganaug.generator import ConditionalGAN
+from ganaug.experiment.batch_mixes import MIXES
+from ganaug.experiment.order import PHASES
+from ganaug.experiment.samples import Extra, TrainingPart, copies, noisy_copies, real_samples, synthetic
+from ganaug.experiment.smote import borderline_smote, pixel_smote, smote
 
-__all__ = ["ARMS", "DEFAULT_ARMS", "Arm", "TrainingPart", "copies", "noisy_copies", "synthetic", "tuned"]
+__all__ = [
+    "ARMS",
+    "DEFAULT_ARMS",
+    "Arm",
+    "Extra",
+    "TrainingPart",
+    "copies",
+    "noisy_copies",
+    "real_samples",
+    "synthetic",
+    "tuned",
+]
 
-NOISE = 0.1
 DOSES = (0.25, 0.5, 1.0)
-
-
-@dataclass(frozen=True)
-class TrainingPart:
-    """The training part of one seed: all that an arm may look at, in copies of its own."""
-
-    X: Any  # (n, ...) real samples as the caller has them
-    x: Tensor  # (n, *shape) the same, encoded: in [-1, 1]
-    c: Tensor  # (n,) their class indices
-    extra_c: Tensor  # (n_extra,) class of each sample to be added, sorted, the same in every arm
-    schema: Schema
-    seed: int
-    fitted_gan: Callable[[], ConditionalGAN]  # trained on this part alone when first asked for
-
-
-Extra = Callable[[TrainingPart], Any]
-"""Returns the samples to add, of the classes `part.extra_c`: a tensor (n_extra, *shape) in [-1, 1], or
-rows (n_extra, ...) in the form of `part.X`."""
+SWAP = 0.3  # as in `SyntheticSwap`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +33,31 @@ class Arm:
 
     Parameters
     ----------
-    role : {"control", "treatment"}
-        A treatment has to beat the best control.
+    role : {"control", "treatment", "oracle"}
+        A treatment has to beat the best control. An oracle is shown beside both: it adds the samples of a
+        reserve, of which no other arm knows.
     extra : callable or None
         Makes the samples to add from a `TrainingPart`; `copies`, `synthetic`, or the user's own.
-    classic : bool
+    classic : bool or "randaugment"
         Whether samples go through classic augmentation (images only): each anew at every step
-        (torch), or the added ones once (scikit-learn).
+        (torch), or the added ones once (scikit-learn). True is the one of the comparison.
     class_weights : bool
         Whether the loss weighs classes by the inverse of their size.
     tune_threshold : bool
         Whether the decision is tuned to the metric of the comparison, on out-of-fold predictions of
         the training part. Not with `extra`: copies of a held-out sample would give it away.
+    mix : {"mixup", "cutmix"} or None, default=None
+        Whether the samples of a batch are mixed in pairs, and their labels with them (torch only).
+    labels : {"hard", "teacher"}, default="hard"
+        Labels of the added samples: their classes, or the class probabilities of a teacher, which is the
+        classifier of this arm trained with nothing added. An estimator gets a row for each class,
+        weighted by its probability.
+    place : {"fill", "swap"}, default="fill"
+        Added samples come on top of the real ones, or each stands in for a real one of its class, with
+        probability `dose`: anew in every epoch (torch), or once (scikit-learn).
+    phases : {"mixed", "pretrain", "real last"}, default="mixed"
+        All samples at every step, or the added ones in the first half of the steps and the real ones in
+        the second, or the real ones alone in the last fifth (torch only).
     dose : float, default=1.0
         Share of the samples of `extra` that is used, of each class the first ones; above 0, at most 1.
     among : tuple of Arm, default=()
@@ -65,11 +65,21 @@ class Arm:
         training part (3 stratified folds; all but the encoding of samples is fitted anew in each); of
         equally good ones, and where a class has fewer than 3 samples, the first. Stands alone with
         `role`. See `tuned`.
-    data : {"any", "image", "table", "numeric table"}
-        What the arm can work on.
+    data : {"any", "image", "small image", "table", "numeric table"}
+        What the arm can work on; small images have up to 32 x 32 pixels.
     generative : bool or None, default=None
         Whether `extra` draws from the seed's generator, which is then trained once, before the arms; one
         that asks for it without saying so here trains its own. None is whether `extra` is `synthetic`.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is unknown or out of range, or two of them cannot be combined.
+
+    References
+    ----------
+    Zhang et al., ICLR (2018): mixup. Yun et al., ICCV (2019): CutMix. Hinton et al., arXiv:1503.02531
+    (2015): labels of a teacher.
 
     Examples
     --------
@@ -79,14 +89,18 @@ class Arm:
     [1.0, 0.25, 0.5, 1.0]
     """
 
-    role: Literal["control", "treatment"]
+    role: Literal["control", "treatment", "oracle"]
     extra: Extra | None = None
-    classic: bool = False
+    classic: bool | Literal["randaugment"] = False
     class_weights: bool = False
     tune_threshold: bool = False
+    mix: Literal["mixup", "cutmix"] | None = None
+    labels: Literal["hard", "teacher"] = "hard"
+    place: Literal["fill", "swap"] = "fill"
+    phases: Literal["mixed", "pretrain", "real last"] = "mixed"
     dose: float = 1.0
     among: tuple["Arm", ...] = ()
-    data: Literal["any", "image", "table", "numeric table"] = "any"
+    data: Literal["any", "image", "small image", "table", "numeric table"] = "any"
     generative: bool | None = None
 
     def __post_init__(self) -> None:
@@ -102,11 +116,28 @@ class Arm:
             )
         if not all(isinstance(arm, Arm) for arm in self.among):
             raise ConfigError(f"among must hold arms; got {[type(a).__name__ for a in self.among]}.")
+        if not isinstance(self.classic, bool):
+            known_name("classic", self.classic, ["randaugment"])
+        if self.mix is not None:
+            known_name("mix", self.mix, MIXES)
+        known_name("labels", self.labels, ["hard", "teacher"])
+        known_name("place", self.place, ["fill", "swap"])
+        known_name("phases", self.phases, PHASES)
+        if self.extra is None and (self.labels, self.place, self.phases) != ("hard", "fill", "mixed"):
+            raise ConfigError(
+                "an arm with labels, place or phases of added samples must have extra; got None. Add e.g. "
+                "extra=copies."
+            )
         if self.among and replace(self, among=()) != Arm(role=self.role):
             raise ConfigError(
                 "an arm with `among` must have no settings of its own but its role: its candidates have "
                 "them. Move them to each of the candidates."
             )
+
+    @property
+    def with_nothing_added(self) -> "Arm":
+        """The same arm without extra samples and what is said of these."""
+        return replace(self, extra=None, labels="hard", place="fill", phases="mixed", dose=1.0)
 
     @property
     def asks_generator(self) -> bool:
@@ -124,39 +155,6 @@ class Arm:
 def described(thing: Any) -> str:
     """Return what to call a function or an object in a record."""
     return thing if isinstance(thing, str) else getattr(thing, "__qualname__", repr(thing))
-
-
-def copies(part: TrainingPart) -> Tensor:
-    """Return real samples of the wanted classes, drawn with replacement."""
-    rng = numpy_stream(part.seed, "copies")
-    labels, wanted = part.c.numpy(), part.extra_c.numpy()
-    rows = np.empty(len(wanted), dtype=np.int64)
-    for k in np.unique(wanted):
-        rows[wanted == k] = rng.choice(np.flatnonzero(labels == k), size=int((wanted == k).sum()))
-    return part.x[torch.from_numpy(rows)]
-
-
-def noisy_copies(part: TrainingPart) -> Tensor:
-    """Return the samples of `copies` with Gaussian noise of a tenth of each value's standard deviation.
-
-    Of a table, this is in the encoding of `part.x`, and categories are left as they are.
-    """
-    rows = copies(part)
-    scale = NOISE * part.x.std(0)
-    if isinstance(part.schema.codec, TableCodec):
-        blocks = torch.tensor(part.schema.codec.blocks)
-        scale = scale * (blocks == 1).repeat_interleave(blocks)
-    noise = torch.randn(rows.shape, generator=torch_stream(part.seed, "noise"), dtype=rows.dtype)
-    return (rows + scale * noise).clamp(-1, 1)
-
-
-def synthetic(part: TrainingPart) -> Tensor:
-    """Return samples of the wanted classes from the generator of this seed."""
-    labels = part.schema.labels.tolist()
-    found, counts = part.extra_c.unique(return_counts=True)  # sorted, as extra_c is
-    wanted = {labels[k]: n for k, n in zip(found.tolist(), counts.tolist(), strict=True)}
-    X, _ = part.fitted_gan().generate(wanted, random_state=derive(part.seed, "synthetic"))
-    return part.schema.encode_X(X)
 
 
 def tuned(arm: Arm) -> Arm:
@@ -187,27 +185,50 @@ def tuned(arm: Arm) -> Arm:
     """
     if arm.extra is None:
         raise ConfigError("arm must have extra for its dose to be tuned; got one that adds no samples.")
-    nothing = replace(arm, extra=None, dose=1.0)
-    return Arm(role=arm.role, among=(nothing, *(replace(arm, dose=d) for d in DOSES)))
+    return Arm(role=arm.role, among=(arm.with_nothing_added, *(replace(arm, dose=d) for d in DOSES)))
 
+
+_COPIES = Arm(role="control", extra=copies)
+_GAN = Arm(role="treatment", extra=synthetic)
+_RESERVE = Arm(role="oracle", extra=real_samples)
 
 ARMS: dict[str, Arm] = {
     "nothing": Arm(role="control"),
     "class weights": Arm(role="control", class_weights=True),
     "threshold": Arm(role="control", tune_threshold=True),
-    "oversampling": Arm(role="control", extra=copies),
+    "oversampling": _COPIES,
     "noisy copies": Arm(role="control", extra=noisy_copies),
     "smote": Arm(role="control", extra=smote, data="table"),
     "borderline smote": Arm(role="control", extra=borderline_smote, data="numeric table"),
-    "classic": Arm(role="control", extra=copies, classic=True, data="image"),
-    "tuned oversampling": tuned(Arm(role="control", extra=copies)),
-    "gan": Arm(role="treatment", extra=synthetic),
-    "gan + classic": Arm(role="treatment", extra=synthetic, classic=True, data="image"),
-    "tuned gan": tuned(Arm(role="treatment", extra=synthetic)),
+    "pixel smote": Arm(role="control", extra=pixel_smote, data="small image"),
+    "classic": replace(_COPIES, classic=True, data="image"),
+    "randaugment": replace(_COPIES, classic="randaugment", data="image"),
+    "mixup": Arm(role="control", mix="mixup"),
+    "cutmix": Arm(role="control", mix="cutmix", data="image"),
+    "oversampling + mixup": replace(_COPIES, mix="mixup"),
+    "oversampling swap": replace(_COPIES, place="swap", dose=SWAP),
+    "teacher on copies": replace(_COPIES, labels="teacher"),
+    "teacher on classic": replace(_COPIES, labels="teacher", classic=True, data="image"),
+    "pretrain on copies": replace(_COPIES, phases="pretrain"),
+    "oversampling, real last": replace(_COPIES, phases="real last"),
+    "tuned oversampling": tuned(_COPIES),
+    "gan": _GAN,
+    "gan + classic": replace(_GAN, classic=True, data="image"),
+    "gan + mixup": replace(_GAN, mix="mixup"),
+    "gan swap": replace(_GAN, place="swap", dose=SWAP),
+    "gan + teacher": replace(_GAN, labels="teacher"),
+    "gan + classic + teacher": replace(_GAN, labels="teacher", classic=True, data="image"),
+    "pretrain on gan": replace(_GAN, phases="pretrain"),
+    "gan, real last": replace(_GAN, phases="real last"),
+    "tuned gan": tuned(_GAN),
+    "quarter of reserve": replace(_RESERVE, dose=0.25),
+    "half of reserve": replace(_RESERVE, dose=0.5),
+    "reserve": _RESERVE,
 }
+"""Each treatment has a twin among the controls, see `ganaug.experiment.twins.twin_of`."""
 
 DEFAULT_ARMS: dict[str, tuple[str, ...]] = {
-    "image": ("nothing", "class weights", "oversampling", "classic", "gan", "gan + classic"),
+    "image": ("nothing", "class weights", "oversampling", "classic", "mixup", "gan", "gan + classic"),
     "table": (
         "nothing",
         "class weights",

@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,18 @@ from ganaug.config import GANConfig
 from ganaug.data.schema import Schema, take
 from ganaug.errors import ConfigError
 from ganaug.experiment.arms import Arm, TrainingPart
-from ganaug.experiment.classic import classic_transform
-from ganaug.experiment.classifiers import Recipe, build_classifier, train_and_predict
-from ganaug.experiment.metrics import METRICS, Metric
+from ganaug.experiment.classic import BatchTransform, classic_transform, randaugment
+from ganaug.experiment.classifiers import (
+    Recipe,
+    Teacher,
+    build_classifier,
+    class_probabilities,
+    train,
+    train_and_predict,
+)
+from ganaug.experiment.held_out import HeldOut, Outcome
+from ganaug.experiment.metrics import METRICS
+from ganaug.experiment.order import stand_ins, swap_mask
 from ganaug.experiment.splits import inner_folds
 from ganaug.experiment.thresholds import tuned_factors
 from ganaug.generator import ConditionalGAN
@@ -45,47 +54,6 @@ class Plan:
     random_state: int
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What the classifier said of the test samples after one arm's training."""
-
-    y_pred: np.ndarray[Any, Any]
-    y_score: np.ndarray[Any, Any] | None
-    n_extra: int
-    fit_seconds: float
-    gan_seconds: float
-    start: str  # fingerprint of the first weights of a torch module
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """What candidates did on held-out samples: the true classes by fold, outcomes by candidate and fold."""
-
-    truth: list[np.ndarray[Any, Any]]
-    outcomes: list[list[Outcome]]
-
-    def best(self, metric: Metric) -> int:
-        """Return the candidate with the best metric over all folds together; the first where none are."""
-        if not self.truth:
-            return 0
-        truth, scores = np.concatenate(self.truth), []
-        for found in self.outcomes:
-            y_score = [o.y_score for o in found if o.y_score is not None]
-            y_pred = np.concatenate([o.y_pred for o in found])
-            scores.append(metric(truth, y_pred, np.concatenate(y_score) if y_score else None))
-        return int(np.argmax(scores))
-
-    @property
-    def fit_seconds(self) -> float:
-        """Seconds of all classifiers."""
-        return sum(o.fit_seconds for found in self.outcomes for o in found)
-
-    @property
-    def gan_seconds(self) -> float:
-        """Seconds of the generators, one per fold, that candidates share."""
-        return sum((max(o.gan_seconds for o in fold) for fold in zip(*self.outcomes, strict=True)), 0.0)
-
-
 class Bench:
     """One training part: its schema and generator, fitted to nothing else, and the classifier under test."""
 
@@ -97,9 +65,11 @@ class Bench:
         seed: int,
         *,
         groups: np.ndarray[Any, Any] | None = None,
+        reserve: tuple[Any, Any] | None = None,
         schema: Schema | None = None,
     ):
         self.plan, self.X, self.y, self.seed, self.groups = plan, X, y, seed, groups
+        self.reserve = reserve  # samples and labels that are neither in this part nor tested on
         self.schema = schema or replace(Schema.fit(X, y), names=tuple(plan.names))
         self.x, self.c = self.schema.encode_X(X), self.schema.encode_y(y)
         added = fill_of(y, plan.fill)
@@ -133,19 +103,26 @@ class Bench:
     def trained(self, recipe: Recipe, rows: Any) -> tuple[np.ndarray[Any, Any], Any]:
         """Train a new classifier, always from the same weights; return classes and scores of rows."""
         begun = time.perf_counter()
-        model = build_classifier(self.plan.classifier, self.schema, seed=self.seed)
-        self.start = same_start(self.start, _weights_digest(model))
-        found = train_and_predict(
-            model,
-            recipe,
-            rows,
-            self.schema,
-            steps=self.plan.steps,
-            batch_size=self.plan.batch_size,
-            seed=self.seed,
-        )
+        found = train_and_predict(self._new_classifier(), recipe, rows, self.schema, **self._settings)
         self._fit_seconds += time.perf_counter() - begun
         return found
+
+    def _teacher(self, name: str, arm: Arm) -> Teacher:
+        """Return the class probabilities by the arm with nothing added, which sees real samples alone."""
+        begun = time.perf_counter()
+        model = self._new_classifier()
+        train(model, self._recipe(name, arm.with_nothing_added), self.schema, **self._settings)
+        self._fit_seconds += time.perf_counter() - begun
+        return partial(class_probabilities, model, schema=self.schema)
+
+    def _new_classifier(self) -> Any:
+        model = build_classifier(self.plan.classifier, self.schema, seed=self.seed)
+        self.start = same_start(self.start, _weights_digest(model))
+        return model
+
+    @property
+    def _settings(self) -> dict[str, int]:
+        return {"steps": self.plan.steps, "batch_size": self.plan.batch_size, "seed": self.seed}
 
     def fitted_gan(self) -> ConditionalGAN:
         """Return the generator of this part, trained when first asked for."""
@@ -160,25 +137,53 @@ class Bench:
 
     def _recipe(self, name: str, arm: Arm) -> Recipe:
         """Return what the arm feeds the classifier."""
-        # an arm may write to what it is given
-        own = take(self.X, np.arange(len(self.X))), self.x.clone(), self.c.clone(), self.extra_c.clone()
-        part = TrainingPart(*own, self.schema, self.seed, self.fitted_gan)
-        made = None if arm.extra is None else arm.extra(part)
+        extra_c = self._wanted(arm)
+        made = None if arm.extra is None else arm.extra(self._part(extra_c))
+        teacher = self._teacher(name, arm) if arm.labels == "teacher" else None
+        swap = arm.dose if arm.place == "swap" else 0.0
+        if swap:
+            used = torch.empty(len(extra_c), dtype=torch.bool)
+            used[stand_ins(self.c)] = torch.from_numpy(swap_mask(len(self.c), swap, seed=self.seed))
+        else:
+            used = _first(extra_c, 0.0 if made is None else arm.dose)
         return Recipe(
             X=self.X,
             x=self.x,
             c=self.c,
             X_extra=None if isinstance(made, Tensor) else made,
-            x_extra=None if made is None else self._encoded(name, made),
-            extra_c=self.extra_c,
-            used=_first(self.extra_c, 0.0 if made is None else arm.dose),
+            x_extra=None if made is None else self._encoded(name, made, len(extra_c)),
+            extra_c=extra_c,
+            used=used,
             class_weights=arm.class_weights,
-            transform=classic_transform(self.x, seed=self.seed, compose=self.plan.classic)
-            if arm.classic
-            else None,
+            transform=self._transform(arm),
+            swap=swap,
+            phases=arm.phases,
+            mix=arm.mix,
+            teacher=teacher,
+            n_pace=len(self.extra_c),
         )
 
-    def held_out(self, name: str, arm: Arm) -> "HeldOut":
+    def _wanted(self, arm: Arm) -> Tensor:
+        """Return the classes of what an arm makes: of a fill, of all real samples, or of the reserve."""
+        if arm.place == "swap":
+            return self.c.sort().values
+        if arm.role == "oracle" and self.reserve is not None:
+            return self.schema.encode_y(self.reserve[1]).sort().values
+        return self.extra_c
+
+    def _part(self, extra_c: Tensor) -> TrainingPart:
+        """Return this part in copies, for an arm may write to what it is given."""
+        own = _copied(self.X), self.x.clone(), self.c.clone(), extra_c.clone()
+        reserve = self.reserve and (_copied(self.reserve[0]), self.schema.encode_y(self.reserve[1]))
+        return TrainingPart(*own, self.schema, self.seed, self.fitted_gan, reserve)
+
+    def _transform(self, arm: Arm) -> BatchTransform | None:
+        if not arm.classic:
+            return None
+        compose = randaugment(self.x) if arm.classic == "randaugment" else self.plan.classic
+        return classic_transform(self.x, seed=self.seed, compose=compose)
+
+    def held_out(self, name: str, arm: Arm) -> HeldOut:
         """Return what each candidate of an arm does on samples held out of this part, all fitted anew."""
         truth: list[np.ndarray[Any, Any]] = []
         outcomes: list[list[Outcome]] = [[] for _ in arm.among]
@@ -191,9 +196,12 @@ class Bench:
     def _of_the_best(self, name: str, arm: Arm, X_test: Any) -> Outcome:
         """Return the outcome of the candidate with the best metric on samples held out of the part."""
         held_out = self.held_out(name, arm)
-        final = self.outcome(name, arm.among[held_out.best(METRICS[self.plan.metric])], X_test)
+        metric = METRICS[self.plan.metric]
+        final = self.outcome(name, arm.among[held_out.best(metric)], X_test)
+        doses = [0.0 if candidate.extra is None else candidate.dose for candidate in arm.among]
         return replace(
             final,
+            tried=tuple(zip(doses, held_out.scores(metric), strict=False)),
             fit_seconds=final.fit_seconds + held_out.fit_seconds,
             gan_seconds=final.gan_seconds + held_out.gan_seconds,
         )
@@ -213,6 +221,7 @@ class Bench:
                     self.y[rows],
                     derive(self.seed, "choice", k),
                     groups=None if self.groups is None else self.groups[rows],
+                    reserve=self.reserve,
                     schema=self.schema,  # encoded as here, so that a module of the caller's own fits
                 ),
                 take(self.X, rest),
@@ -221,9 +230,9 @@ class Bench:
             for k, (rows, rest) in enumerate(folds)
         ]
 
-    def _encoded(self, arm: str, made: Any) -> Tensor:
-        """Return the samples that an arm made, encoded, after checking them."""
-        n, encoded = len(self.extra_c), isinstance(made, Tensor)
+    def _encoded(self, arm: str, made: Any, n: int) -> Tensor:
+        """Return the n samples that an arm made, encoded, after checking them."""
+        encoded = isinstance(made, Tensor)
         wanted = (n, *(self.x if encoded else self.X).shape[1:])
         if tuple(getattr(made, "shape", ())) != wanted:
             raise ConfigError(
@@ -234,6 +243,10 @@ class Bench:
         x_extra: Tensor = made.to(self.x.dtype) if encoded else self.schema.encode_X(made)
         finite(f"extra of arm {arm!r}", x_extra.numpy())
         return x_extra
+
+
+def _copied(X: Any) -> Any:
+    return take(X, np.arange(len(X)))
 
 
 def _first(extra_c: Tensor, dose: float) -> Tensor:

@@ -45,7 +45,8 @@ class CellFolder:
                 path.unlink()
                 continue
             arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-            cells.append(Cell(**{"y_score": None, **about["cell"], **arrays}))
+            plain = about["cell"] | {"tried": tuple(map(tuple, about["cell"]["tried"]))}
+            cells.append(Cell(**{"y_score": None, **plain, **arrays}))
         return cells
 
     def write(self, cell: Cell) -> None:

@@ -26,7 +26,8 @@ class Part:
     y: np.ndarray[Any, Any]
     X_test: Any
     y_test: np.ndarray[Any, Any]
-    groups: np.ndarray[Any, Any] | None
+    groups: np.ndarray[Any, Any] | None = None
+    reserve: tuple[Any, np.ndarray[Any, Any]] | None = None  # of neither part
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def run_cell(plan: Plan, part: Part, arm: str, trained: Trained | None) -> Cell 
 
 def bench_of(plan: Plan, part: Part, trained: Trained | None) -> Bench:
     """Return the bench of a seed's training part, with the generator that is trained already."""
-    bench = Bench(plan, part.X, part.y, derive(plan.random_state, "seed", part.seed), groups=part.groups)
+    seed = derive(plan.random_state, "seed", part.seed)
+    bench = Bench(plan, part.X, part.y, seed, groups=part.groups, reserve=part.reserve)
     if trained is not None:
         bench.gan, bench.gan_seconds = trained.gan, trained.seconds
     return bench

@@ -1,7 +1,8 @@
 """The classifier under test: a scikit-learn estimator, or a torch module in one fixed loop."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,20 @@ from sklearn.utils.validation import has_fit_parameter
 from torch import Tensor, nn
 
 from ganaug._checks import known_name
-from ganaug._random import derive, numpy_stream
+from ganaug._random import derive
 from ganaug.data.schema import Schema, stack, take
 from ganaug.errors import ConfigError
 from ganaug.experiment.classic import BatchTransform
+from ganaug.experiment.order import stand_ins
 from ganaug.experiment.preprocessing import table_pipeline
+from ganaug.experiment.torch_loop import balanced_weights, train_module
+from ganaug.experiment.torchvision_models import torchvision_model, torchvision_names
 
-__all__ = ["CLASSIFIERS", "Recipe", "train_and_predict"]
+__all__ = ["CLASSIFIERS", "Recipe", "train", "train_and_predict"]
 
-LEARNING_RATE = 2e-3
+
+Teacher = Callable[[Any], Tensor]
+"""Returns class probabilities (n, n_classes) of samples as the classifier takes them: encoded, or rows."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,26 @@ class Recipe:
     x: Tensor  # (n, *shape) the same, encoded
     c: Tensor
     x_extra: Tensor | None  # (n_extra, *shape), or None for an arm that adds nothing
-    extra_c: Tensor  # (n_extra,), also where nothing is added: it paces the order of real samples
+    extra_c: Tensor  # (n_extra,), sorted, also where nothing is added
     class_weights: bool
     transform: BatchTransform | None
     used: Tensor  # (n_extra,) bool, which of the added samples are trained on
     X_extra: Any = None  # (n_extra, ...) added samples as the caller has them, where the arm made such
+    swap: float = 0.0  # probability that an added sample stands in for its real one; 0 puts all on top
+    phases: str = "mixed"
+    mix: str | None = None
+    teacher: Teacher | None = None  # class probabilities of added samples, for their labels
+    n_pace: int | None = None  # added samples that pace the order of real ones; None is n_extra
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes there are."""
+        return int(self.c.max()) + 1
+
+    @property
+    def pace(self) -> int:
+        """How many places the order of training has between real samples, the same in every arm."""
+        return len(self.extra_c) if self.n_pace is None else self.n_pace
 
     @property
     def n_used(self) -> int:
@@ -116,10 +137,7 @@ def build_classifier(classifier: Any, schema: Schema, *, seed: int) -> Any:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "classifier"))
             if isinstance(classifier, str):
-                table = CLASSIFIERS[known_name("classifier", classifier, CLASSIFIERS)]
-                if table is cnn and schema.kind == "table":
-                    known_name("classifier of a table", classifier, sorted({*CLASSIFIERS} - {"cnn"}))
-                model = table(shape, n_classes)
+                model = _named(classifier, schema.kind)(shape, n_classes)
                 if schema.kind == "table" and not isinstance(model, nn.Module):
                     model = table_pipeline(model)
             elif callable(classifier):
@@ -135,18 +153,12 @@ def build_classifier(classifier: Any, schema: Schema, *, seed: int) -> Any:
     return model
 
 
-def order(n_real: int, used: Tensor, *, seed: int) -> Iterator[int]:
-    """Yield indices without end: below `n_real` a real sample, from there on an added one.
-
-    Each epoch is one shuffle of all indices; added samples that are not used (n_extra,) are skipped, so
-    that every arm of a seed sees the real samples in the same order.
-    """
-    seen = np.concatenate([np.ones(n_real, dtype=bool), used.numpy()])
-    epoch = 0
-    while True:
-        shuffled = numpy_stream(seed, "order", epoch).permutation(len(seen))
-        yield from shuffled[seen[shuffled]].tolist()
-        epoch += 1
+def _named(name: str, kind: str) -> Callable[[tuple[int, ...], int], Any]:
+    if name not in CLASSIFIERS:
+        known_name("classifier", name, [*CLASSIFIERS, *torchvision_names()])
+    if kind == "table":
+        known_name("classifier of a table", name, sorted({*CLASSIFIERS} - {"cnn"}))
+    return CLASSIFIERS.get(name) or partial(torchvision_model, name)
 
 
 def train_and_predict(
@@ -154,30 +166,68 @@ def train_and_predict(
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
     """Train the classifier on the recipe; return class indices and class scores of the test samples.
 
-    A torch module sees encoded samples; an estimator sees the caller's own rows, and added ones decoded.
     The scores (n_test, n_classes) are probabilities where there are any, None where there are no scores.
     """
+    train(model, recipe, schema, steps=steps, batch_size=batch_size, seed=seed)
     if isinstance(model, nn.Module):
-        _train_module(model, recipe, steps=steps, batch_size=batch_size, seed=seed)
         logits = _module_logits(model, schema.encode_X(X_test))
         return logits.argmax(1).numpy(), logits.softmax(1).float().numpy()
-    X, c = _rows(recipe.X, schema), recipe.c
-    if recipe.x_extra is not None and recipe.n_used:
-        if recipe.X_extra is None or recipe.transform is not None:
-            x_extra = recipe.x_extra[recipe.used]
-            x_extra = x_extra if recipe.transform is None else recipe.transform(x_extra)
-            X_extra = schema.codec.decode(x_extra)
-        else:
-            X_extra = take(recipe.X_extra, recipe.used.numpy().nonzero()[0])
-        X = stack(X, _rows(X_extra, schema))
-        c = torch.cat([c, recipe.extra_c[recipe.used]])
-    fit_params = {}
-    if recipe.class_weights and (name := weight_parameter(model)):
-        fit_params[name] = _balanced_weights(c)[c].numpy()
-    labels = schema.labels if schema.labels.dtype != object else np.array(schema.labels.tolist())
-    model.fit(X, labels[c.numpy()], **fit_params)
     rows = _rows(X_test, schema)
     return schema.encode_y(model.predict(rows)).numpy(), _estimator_scores(model, rows, schema)
+
+
+def train(model: Any, recipe: Recipe, schema: Schema, *, steps: int, batch_size: int, seed: int) -> None:
+    """Train the classifier on the recipe, a torch module for a number of steps.
+
+    A torch module sees encoded samples; an estimator sees the caller's own rows, and added ones decoded.
+    """
+    if isinstance(model, nn.Module):
+        train_module(model, recipe, steps=steps, batch_size=batch_size, seed=seed)
+        return
+    X, c, shares = _estimator_rows(recipe, schema)
+    fit_params = {}
+    if (recipe.class_weights or shares is not None) and (name := weight_parameter(model)):
+        shares = torch.ones(len(c)) if shares is None else shares
+        weights = shares * balanced_weights(c, shares)[c] if recipe.class_weights else shares
+        fit_params[name] = weights.numpy()
+    labels = schema.labels if schema.labels.dtype != object else np.array(schema.labels.tolist())
+    model.fit(X, labels[c.numpy()], **fit_params)
+
+
+def class_probabilities(model: Any, samples: Any, schema: Schema) -> Tensor:
+    """Return the probabilities of samples by a trained classifier, as a `Teacher` does."""
+    if isinstance(model, nn.Module):
+        return _module_logits(model, samples).softmax(1).float()
+    return torch.from_numpy(_estimator_scores(model, samples, schema))
+
+
+def _estimator_rows(recipe: Recipe, schema: Schema) -> tuple[Any, Tensor, Tensor | None]:
+    """Return what an estimator is fitted on: rows, their classes, and their shares where a teacher says so.
+
+    Of an added sample there is then a row for each class that the teacher deems possible.
+    """
+    X, c, n = _rows(recipe.X, schema), recipe.c, len(recipe.c)
+    if recipe.x_extra is None or not recipe.n_used:
+        return X, c, None
+    X, c = stack(X, _added_rows(recipe, recipe.x_extra, schema)), torch.cat([c, recipe.extra_c[recipe.used]])
+    rows = np.arange(len(c))
+    if recipe.swap:
+        used, stand_in = recipe.used.numpy(), stand_ins(recipe.c)
+        rows = np.where(used[stand_in], n - 1 + used.cumsum()[stand_in], rows[:n])
+        X, c = take(X, rows), c[rows]
+    if recipe.teacher is None:
+        return X, c, None
+    shares, added = F.one_hot(c, recipe.n_classes).float(), np.flatnonzero(rows >= n)
+    shares[added] = recipe.teacher(take(X, added))
+    where, classes = shares.nonzero(as_tuple=True)
+    return take(X, where.numpy()), classes, shares[where, classes]
+
+
+def _added_rows(recipe: Recipe, x_extra: Tensor, schema: Schema) -> Any:
+    if recipe.X_extra is not None and recipe.transform is None:
+        return _rows(take(recipe.X_extra, recipe.used.numpy().nonzero()[0]), schema)
+    x = x_extra[recipe.used]
+    return _rows(schema.codec.decode(x if recipe.transform is None else recipe.transform(x)), schema)
 
 
 def scoring_method(model: Any) -> str | None:
@@ -196,26 +246,6 @@ def weight_parameter(model: Any) -> str | None:
         inner = weight_parameter(last)
         return None if inner is None else f"{name}__{inner}"
     return "sample_weight" if has_fit_parameter(model, "sample_weight") else None
-
-
-def _train_module(model: nn.Module, recipe: Recipe, *, steps: int, batch_size: int, seed: int) -> None:
-    x = recipe.x if recipe.x_extra is None else torch.cat([recipe.x, recipe.x_extra])
-    c = torch.cat([recipe.c, recipe.extra_c])
-    indices = order(len(recipe.c), recipe.used, seed=seed)
-    weights = _balanced_weights(recipe.c) if recipe.class_weights else None
-    optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
-    model.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, "dropout"))
-        for _ in range(steps):
-            rows = torch.tensor([next(indices) for _ in range(batch_size)])
-            batch = x[rows] if recipe.transform is None else recipe.transform(x[rows])
-            loss = F.cross_entropy(model(batch), c[rows], weight=weights)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            schedule.step()
 
 
 @torch.no_grad()
@@ -238,11 +268,6 @@ def _estimator_scores(model: Any, rows: Any, schema: Schema) -> np.ndarray[Any, 
     y_score = np.full((len(found), len(schema.labels)), least, dtype=np.float32)
     y_score[:, columns] = found
     return y_score
-
-
-def _balanced_weights(c: Tensor) -> Tensor:
-    counts = torch.bincount(c).float()
-    return len(c) / (len(counts) * counts.clamp(min=1))
 
 
 def _rows(X: Any, schema: Schema) -> Any:

@@ -42,6 +42,7 @@ class Cell:
     fit_seconds: float  # the classifier
     gan_seconds: float  # the generator, where the arm uses one; shared by the arms of a seed
     start: str = ""  # fingerprint of the first weights of a torch classifier
+    tried: tuple[tuple[float, float], ...] = ()  # dose and held-out score of each candidate, if there are
 
     def score(self, metric: str) -> float:
         """Return a metric of METRICS."""
@@ -271,6 +272,7 @@ class Comparison:
                 "n_test": len(c.y_true),
                 "fit_seconds": round(c.fit_seconds, 2),
                 "gan_seconds": round(c.gan_seconds, 2),
+                "tried": c.tried,
             }
             for c in self.cells
         ]

@@ -19,6 +19,9 @@ from ganaug.experiment.classifiers import build_classifier, scoring_method, weig
 from ganaug.experiment.metrics import RANKINGS
 from ganaug.experiment.preprocessing import has_categories
 from ganaug.experiment.splits import Splits
+from ganaug.experiment.twins import twin_of
+
+SMALL_SIDE = 32
 
 
 def resolve_arms(
@@ -26,8 +29,7 @@ def resolve_arms(
 ) -> tuple[dict[str, Arm], str]:
     """Return the arms by name, by default those of a kind of data, and the treatment of the verdict.
 
-    Each treatment needs a control that differs from it in the added samples only: without one, the gain
-    of classic augmentation would be taken for the generator's.
+    Each treatment needs a twin among the controls.
     """
     if isinstance(arms, Mapping):
         chosen = dict(arms)
@@ -36,23 +38,13 @@ def resolve_arms(
     for name, arm in chosen.items():
         if not isinstance(arm, Arm):
             raise ConfigError(f"arm {name!r} must be an Arm; got {type(arm).__name__}.")
-        known_name(f"role of arm {name!r}", arm.role, ["control", "treatment"])
+        known_name(f"role of arm {name!r}", arm.role, ["control", "treatment", "oracle"])
     treatments = [name for name, arm in chosen.items() if arm.role == "treatment"]
-    if not treatments or len(treatments) == len(chosen):
+    if not treatments or all(arm.role != "control" for arm in chosen.values()):
         raise ConfigError(f"arms must hold at least one control and one treatment; got {list(chosen)}.")
-    recipes = [_recipe(arm) for arm in chosen.values() if arm.role == "control"]
     for name in treatments:
-        if _recipe(chosen[name]) not in recipes:
-            raise ConfigError(
-                f"arms must hold a control that differs from {name!r} in the added samples only (same "
-                "classic, class_weights, tune_threshold and candidates); got "
-                f"{list(chosen)}. Add such a control, with extra=copies."
-            )
+        twin_of(name, chosen)
     return chosen, known_name("primary", primary or treatments[-1], treatments)
-
-
-def _recipe(arm: Arm) -> tuple[Any, ...]:
-    return arm.classic, arm.class_weights, arm.tune_threshold, tuple(map(_recipe, arm.among))
 
 
 def fitting_arms(
@@ -65,6 +57,8 @@ def fitting_arms(
     data = schema.kind
     if data == "table" and not has_categories(X):
         data = "numeric table"
+    if data == "image" and max(schema.codec.shape[1:]) <= SMALL_SIDE:
+        data = "small image"
     reasons = {name: _unfit(arm, data, model, metric) for name, arm in chosen.items()}
     refused = [f"{name!r} needs {reason}" for name, reason in reasons.items() if reason]
     if named and refused:
@@ -76,11 +70,19 @@ def _unfit(arm: Arm, data: str, model: Any, metric: str) -> str:
     """Return what an arm needs and does not get, or nothing."""
     if arm.among:
         return next(filter(None, (_unfit(a, data, model, metric) for a in arm.among)), "")
-    needed = "image" if arm.classic else arm.data
-    if needed not in ("any", data, data.removeprefix("numeric ")):
-        return f"data of kind {needed!r}; got {data!r}" + (" with categories" if data == "table" else "")
-    if arm.class_weights and not isinstance(model, nn.Module) and weight_parameter(model) is None:
+    needed = "image" if arm.classic or arm.mix == "cutmix" else arm.data
+    if needed not in ("any", data, data.split()[-1]):
+        return f"data of kind {needed!r}; got {data.removeprefix('small ')!r}" + (
+            " with categories" if data == "table" else ""
+        )
+    stepwise = isinstance(model, nn.Module)
+    if (arm.mix or arm.phases != "mixed") and not stepwise:
+        return f"a torch classifier, which is trained batch by batch; {type(model).__name__} is none"
+    taught = arm.labels == "teacher"
+    if (arm.class_weights or taught) and not stepwise and weight_parameter(model) is None:
         return f"a classifier whose fit takes sample_weight; {type(model).__name__} takes none"
+    if taught and scoring_method(model) not in ("forward", "predict_proba"):
+        return f"a classifier with predict_proba; {type(model).__name__} has none"
     if arm.tune_threshold and metric in RANKINGS:
         return f"a metric of decisions; {metric} ranks scores, which no threshold changes"
     if arm.tune_threshold and scoring_method(model) not in ("forward", "predict_proba"):
@@ -203,6 +205,15 @@ def check_parts(y: np.ndarray[Any, Any], splits: Splits) -> None:
                 f"each class must have at least 2 training samples in every seed; {listed(few)} has fewer "
                 f"in seed {seed}. Add samples, drop or merge the class, or lower test_size."
             )
+
+
+def check_reserve(splits: Splits, oracles: Sequence[str]) -> None:
+    """Raise ConfigError where arms are to add real samples, and a seed has none to spare."""
+    if oracles and (splits.reserve is None or not all(len(rows) for rows in splits.reserve)):
+        raise ConfigError(
+            f"arms {listed(oracles)} add real samples that are in neither part, and there are none; set "
+            "train_size, or labelled_per_class with a given test set."
+        )
 
 
 def as_rows(X: Any) -> Any:

@@ -25,6 +25,7 @@ from ganaug.experiment.inputs import (
     as_rows,
     check_classifier,
     check_parts,
+    check_reserve,
     fitting_arms,
     given_groups,
     given_test_set,
@@ -90,12 +91,13 @@ def compare(
         Labels; left out where X is a data set.
     classifier : str, scikit-learn classifier, callable or None, default=None
         A name in `CLASSIFIERS` ("cnn", "mlp", "logistic", "forest", "boosting"; with what they need
-        for a table of mixed columns, see `table_pipeline`), an estimator (gets rows in the caller's
-        own form, images flattened), or a function without arguments that builds a torch module from
-        (n, *shape) in [-1, 1], channels first, to logits (n, n_classes). None is "cnn" for images and
-        "mlp" for tables.
+        for a table of mixed columns, see `table_pipeline`) or of a torchvision model, which is built
+        untrained; an estimator (gets rows in the caller's own form, images flattened); or a function
+        without arguments that builds a torch module from (n, *shape) in [-1, 1], channels first, to logits
+        (n, n_classes). None is "cnn" for images and "mlp" for tables.
     arms : sequence of str, dict of {name: Arm} or None, default=None
-        Names in `ARMS`, or own arms by name, with a twin among the controls for each treatment. None is
+        Names in `ARMS`, or own arms by name, with a twin among the controls for each treatment. Oracles add
+        real samples that `train_size` or `labelled_per_class` with a given test set leave over. None is
         `DEFAULT_ARMS` of the kind of data, less those that cannot apply to the table or classifier.
     primary : str or None, default=None
         The treatment that the verdict is about; None is the last treatment of `arms`.
@@ -219,6 +221,8 @@ def compare(
         seed=seed,
     )
     check_parts(y, splits)
+    oracles = [name for name, arm in chosen.items() if arm.role == "oracle"]
+    check_reserve(splits, oracles)
     if not fill_of(y[splits.train[0]], fill):
         raise ConfigError(
             f"fill must add samples, else there is nothing to compare; got {fill!r} for classes that are "
@@ -242,7 +246,11 @@ def compare(
         rows = splits.train[s]
         tests = splits.test or []
         X_test, y_test = given_test or (take(X, tests[s]), y[tests[s]])
-        return Part(s, take(X, rows), y[rows], X_test, y_test, None if groups is None else groups[rows])
+        spare = None
+        if splits.reserve is not None and oracles:
+            spare = take(X, splits.reserve[s]), y[splits.reserve[s]]
+        own_groups = None if groups is None else groups[rows]
+        return Part(s, take(X, rows), y[rows], X_test, y_test, own_groups, spare)
 
     settings = {
         "classifier": described(default_classifier(schema) if classifier is None else classifier),
@@ -259,6 +267,7 @@ def compare(
         "splits": splits.note,
         "gan": plan.config.to_dict(),
         "data_digest": data_digest(schema.encode_X(X), schema.encode_y(y)),
+        "n_reserve": 0 if splits.reserve is None else len(splits.reserve[0]),
         "groups": None if groups is None else len(np.unique(groups)),
         "test_samples_in_training": shared_samples(schema, X, splits, given_test),
         "versions": {n: version(n) for n in ("ganaug", "torch", "scikit-learn", "numpy")},

@@ -5,18 +5,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from imblearn.over_sampling import SMOTE, SMOTEN, SMOTENC, BorderlineSMOTE
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
+from torch import Tensor
 
 from ganaug._random import derive
 from ganaug.data.cells import Cells, Floats
 from ganaug.experiment.preprocessing import columns_of
 
 if TYPE_CHECKING:
-    from ganaug.experiment.arms import TrainingPart
+    from ganaug.experiment.samples import TrainingPart
 
-__all__ = ["borderline_smote", "smote"]
+__all__ = ["borderline_smote", "pixel_smote", "smote"]
 
 K_NEIGHBORS, M_NEIGHBORS = 5, 10  # imbalanced-learn's own defaults
 GAP = -1.0
@@ -45,6 +47,13 @@ def borderline_smote(part: "TrainingPart") -> Any:
         return BorderlineSMOTE(m_neighbors=m_neighbors, **settings)
 
     return _rows_like(part.X, lambda numbers, flags: _oversampled(part, numbers, flags, [border, _plain]))
+
+
+def pixel_smote(part: "TrainingPart") -> Tensor:
+    """Return images between an image and one of its 5 neighbours of the same class, pixel by pixel."""
+    flat = part.x.flatten(1).numpy().astype(np.float64)
+    made = _oversampled(part, flat, np.zeros(flat.shape[1], dtype=bool), [_plain])
+    return torch.from_numpy(made).to(part.x.dtype).reshape(-1, *part.x.shape[1:])
 
 
 def _plain(settings: dict[str, Any], is_category: Flags) -> Any:

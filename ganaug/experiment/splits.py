@@ -41,6 +41,7 @@ class Splits:
     test: list[np.ndarray[Any, Any]] | None
     overlap: float  # rho / (1 - rho) where seeds share samples, else 0
     note: str  # one sentence for the record
+    reserve: list[Rows] | None = None  # rows of neither part, where some are left
 
 
 def make_splits(
@@ -181,13 +182,14 @@ def _subsampled(y: np.ndarray[Any, Any], whole: Splits, train_size: int, seed: i
         _stratified(y, rows, train_size, numpy_stream(seed, "train size", s))
         for s, rows in enumerate(whole.train)
     ]
+    reserve = [np.setdiff1d(rows, own) for rows, own in zip(whole.train, train, strict=True)]
     note = f"{whole.note}, each seed trains on a stratified subsample of {train_size}"
     if whole.test is not None:
-        return replace(whole, train=train, note=note)
+        return replace(whole, train=train, note=note, reserve=reserve)
     if train_size == len(y):
         return whole
     note = f"each seed draws a stratified {train_size} samples of X to train on; one given test set"
-    return Splits(train, None, train_size / (len(y) - train_size), note)
+    return Splits(train, None, train_size / (len(y) - train_size), note, reserve)
 
 
 def _stratified(
@@ -226,24 +228,24 @@ def _labelled(
             "labelled_per_class, or leave it out to split all of X at random."
         )
     disjoint = most >= seeds
-    train, test = [], []
+    train, rest = [], []
     for s in range(seeds):
-        train_rows, test_rows = [], []
+        train_rows, rest_rows = [], []
         for label, n in wanted.items():
             stream = numpy_stream(seed, "splits", str(label), *([] if disjoint else [s]))
             rows = stream.permutation(np.flatnonzero(y == label))
             own = np.array_split(rows, seeds)[s] if disjoint else rows
             train_rows.append(own[:n])
-            test_rows.append(own[n:])
+            rest_rows.append(own[n:])
         train.append(np.sort(np.concatenate(train_rows)))
-        test.append(np.sort(np.concatenate(test_rows)))
+        rest.append(np.sort(np.concatenate(rest_rows)))
     if n_given_test is None:
-        return Splits(train, test, 0.0, "each seed has its own training and test samples")
+        return Splits(train, rest, 0.0, "each seed has its own training and test samples")
     if disjoint:
         note = "each seed has its own training samples; the interval holds for the given test set"
-        return Splits(train, None, 0.0, note)
+        return Splits(train, None, 0.0, note, rest)
     note = "training samples are drawn anew per seed and may be shared; one given test set"
-    return Splits(train, None, n_given_test / len(train[0]), note)
+    return Splits(train, None, n_given_test / len(train[0]), note, rest)
 
 
 def _per_class(labelled: int | Mapping[Any, int], sizes: dict[Any, int]) -> dict[Any, int]:

@@ -16,7 +16,7 @@ from ganaug.data.schema import Schema
 from ganaug.errors import ConfigError
 from ganaug.experiment import bench
 from ganaug.experiment.arms import ARMS, Arm, copies, noisy_copies, synthetic, tuned
-from ganaug.experiment.classifiers import order
+from ganaug.experiment.order import order
 from ganaug.experiment.smote import smote
 
 TINY = GANConfig(width=4, z_dim=4, batch_size=16, train_images=32)

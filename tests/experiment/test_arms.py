@@ -10,7 +10,17 @@ from ganaug import ConditionalGAN, GANConfig
 from ganaug._random import derive
 from ganaug.data.schema import Schema
 from ganaug.errors import ConfigError
-from ganaug.experiment.arms import ARMS, DEFAULT_ARMS, Arm, TrainingPart, copies, noisy_copies, synthetic
+from ganaug.experiment.arms import (
+    ARMS,
+    DEFAULT_ARMS,
+    Arm,
+    TrainingPart,
+    copies,
+    noisy_copies,
+    real_samples,
+    synthetic,
+    tuned,
+)
 
 TINY = GANConfig(width=4, z_dim=4, batch_size=16, train_images=32)
 
@@ -121,14 +131,65 @@ def test_a_threshold_is_not_tuned_on_samples_that_added_ones_may_be_copies_of():
 
 
 def test_the_table_of_arms_tells_controls_from_treatments():
-    roles = {name: arm.role for name, arm in ARMS.items()}
-    assert [name for name, role in roles.items() if role == "treatment"] == [
-        "gan",
-        "gan + classic",
-        "tuned gan",
-    ]
-    assert ARMS["nothing"].extra is None
-    for arm in (a for a in ARMS.values() if a.role == "treatment"):
+    treatments = {name: arm for name, arm in ARMS.items() if arm.role == "treatment"}
+    assert {"gan", "gan + classic", "gan swap", "gan + teacher", "pretrain on gan", "tuned gan"} <= {
+        *treatments
+    }
+    assert ARMS["nothing"] == Arm(role="control")
+    for arm in treatments.values():
         assert all(a.extra is synthetic for a in arm.among[1:] or (arm,))
+    for arm in (a for a in ARMS.values() if a.role != "treatment"):
+        assert not any(a.extra is synthetic for a in arm.among or (arm,))
     assert [name for name, arm in ARMS.items() if arm.class_weights] == ["class weights"]
     assert [name for name, arm in ARMS.items() if arm.tune_threshold] == ["threshold"]
+    assert {name for name, arm in ARMS.items() if arm.role == "oracle"} == {
+        name for name, arm in ARMS.items() if arm.extra is real_samples
+    }
+
+
+@pytest.mark.parametrize("lever", [{"labels": "teacher"}, {"place": "swap"}, {"phases": "pretrain"}])
+def test_what_is_said_of_added_samples_needs_some(lever):
+    with pytest.raises(
+        ConfigError, match="labels, place or phases of added samples must have extra; got None"
+    ):
+        Arm(role="control", **lever)
+    arm = Arm(role="control", extra=copies, class_weights=True, mix="mixup", **lever)
+    assert arm.with_nothing_added == Arm(role="control", class_weights=True, mix="mixup")
+    assert tuned(arm).among[0] == arm.with_nothing_added
+
+
+@pytest.mark.parametrize(
+    ("lever", "message"),
+    [
+        ({"mix": "mixupp"}, "mix must be one of.*Did you mean 'mixup'"),
+        ({"labels": "soft"}, "labels must be one of 'hard', 'teacher'"),
+        ({"place": "swop"}, "Did you mean 'swap'"),
+        ({"phases": "last"}, "phases must be one of 'mixed', 'pretrain', 'real last'"),
+        ({"classic": "rand"}, "classic must be one of 'randaugment'"),
+    ],
+)
+def test_an_unknown_setting_is_refused_with_the_known_ones(lever, message):
+    with pytest.raises(ConfigError, match=message):
+        Arm(role="control", extra=copies, **lever)
+
+
+def with_reserve(wanted):
+    part = training_part(wanted)
+    X = 100 + np.arange(36).reshape(12, 3)
+    return replace(part, reserve=(X, torch.tensor([0, 1, 2, 2] * 3)))
+
+
+def test_the_oracle_draws_from_the_reserve_alone_and_each_sample_at_most_once():
+    part = with_reserve([0] * 3 + [2] * 5)
+    rows = real_samples(part)
+    places = (rows[:, 0] - 100) // 3
+    assert part.reserve[1][places].tolist() == [0] * 3 + [2] * 5
+    assert len(set(places)) == 8
+    assert set(map(tuple, rows)) <= set(map(tuple, part.reserve[0]))
+
+
+def test_an_oracle_that_the_reserve_cannot_serve_says_what_is_missing():
+    with pytest.raises(ConfigError, match="needs real samples set aside"):
+        real_samples(training_part([0]))
+    with pytest.raises(ConfigError, match="needs 4 real samples of class 'b' set aside; there are 3"):
+        real_samples(with_reserve([1] * 4))

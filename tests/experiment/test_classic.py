@@ -2,7 +2,7 @@ import albumentations as A
 import numpy as np
 import torch
 
-from ganaug.experiment.classic import classic_transform
+from ganaug.experiment.classic import classic_transform, randaugment
 
 
 def corner_images(n, channels):
@@ -80,3 +80,25 @@ def test_an_own_compose_sees_images_from_0_to_1_and_gets_the_seed():
 def test_an_empty_batch_stays_empty():
     x = corner_images(4, 1)
     assert classic_transform(x, seed=0)(x[:0]).shape == (0, 1, 16, 16)
+
+
+def test_randaugment_changes_images_in_many_ways_by_the_seed_alone_and_keeps_their_range():
+    for channels in (1, 3):
+        x = corner_images(60, channels)
+        first, again, other = (classic_transform(x, seed=s, compose=randaugment(x))(x) for s in (3, 3, 4))
+        assert torch.equal(first, again)
+        assert not torch.equal(first, other)
+        assert first.shape == x.shape
+        assert first.min() >= -1
+        assert first.max() <= 1
+        assert len(first.flatten(1).unique(dim=0)) > 40
+
+
+def test_randaugment_mirrors_colour_images_only():
+    grey, colour = corner_images(100, 1), corner_images(100, 3)
+    right = [
+        (left_minus_right(classic_transform(x, seed=0, compose=randaugment(x))(x)) < 0).float().mean()
+        for x in (grey, colour)
+    ]
+    assert right[0] == 0
+    assert 0.3 < right[1] < 0.7

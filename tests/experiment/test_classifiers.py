@@ -1,5 +1,3 @@
-from itertools import islice
-
 import numpy as np
 import pytest
 import torch
@@ -18,7 +16,6 @@ from ganaug.experiment.classifiers import (
     CLASSIFIERS,
     Recipe,
     build_classifier,
-    order,
     train_and_predict,
     weight_parameter,
 )
@@ -57,30 +54,6 @@ def predictions(classifier, schema, X, *, seed=0, steps=60, **settings):
     given = recipe(schema, X[:90], **settings)
     y_pred, _ = train_and_predict(model, given, X[90:], schema, steps=steps, batch_size=16, seed=seed)
     return y_pred
-
-
-@pytest.mark.parametrize(("n_real", "n_extra"), [(7, 5), (20, 100), (5, 0)])
-def test_every_arm_of_a_seed_sees_the_real_samples_in_the_same_order(n_real, n_extra):
-    def shown(used):
-        return islice(order(n_real, used, seed=4), 40 * (n_real + int(used.sum())))
-
-    every = list(shown(torch.ones(n_extra, dtype=torch.bool)))
-    some = torch.arange(n_extra) % 2 == 0
-    assert list(shown(some)) == [i for i in every if i < n_real or some[i - n_real]]
-    assert list(shown(torch.zeros(n_extra, dtype=torch.bool))) == [i for i in every if i < n_real]
-
-
-def test_an_epoch_shows_each_sample_once_and_the_next_one_in_another_order():
-    epochs = np.reshape(list(islice(order(6, torch.ones(4, dtype=torch.bool), seed=0), 50)), (5, 10))
-    assert (np.sort(epochs, axis=1) == np.arange(10)).all()
-    assert len({tuple(epoch) for epoch in epochs.tolist()}) == 5
-
-
-def test_the_order_depends_on_the_seed():
-    first, again, other = (
-        list(islice(order(9, torch.ones(3, dtype=torch.bool), seed=s), 60)) for s in (1, 1, 2)
-    )
-    assert first == again != other
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

@@ -28,7 +28,7 @@ from ganaug.experiment.statistics import corrected_gain, gain_over_best_control
 pixels, targets = load_digits(return_X_y=True)
 IMAGES, DIGITS = pixels[targets < 3].reshape(-1, 8, 8)[:150], targets[targets < 3][:150]
 TINY = GANConfig(width=4, z_dim=4, batch_size=16, train_images=64)
-ALL = DEFAULT_ARMS["image"]
+ALL = tuple(name for name in DEFAULT_ARMS["image"] if ARMS[name].mix is None)  # those that a forest can have
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -6,7 +6,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ganaug.data.schema import Schema
 from ganaug.experiment.arms import TrainingPart
-from ganaug.experiment.smote import borderline_smote, smote
+from ganaug.experiment.smote import borderline_smote, pixel_smote, smote
 
 SIZES = {"a": 30, "b": 9, "c": 3, "d": 2}
 y = np.repeat(list(SIZES), list(SIZES.values()))
@@ -119,3 +119,16 @@ def test_a_class_far_from_all_others_has_no_border_and_still_gets_its_rows():
 @pytest.mark.parametrize("extra", [smote, borderline_smote])
 def test_where_nothing_is_wanted_nothing_is_made(extra):
     assert extra(training_part(numbers(), {})).shape == (0, 3)
+
+
+def test_pixel_smote_makes_images_on_segments_between_images_of_their_class():
+    images = np.random.default_rng(0).integers(0, 256, size=(len(y), 9, 8), dtype=np.uint8)
+    part = training_part(images)
+    made, real = pixel_smote(part), part.x.flatten(1).numpy()
+    assert made.shape == (len(part.extra_c), 1, 9, 8)
+    assert made.abs().max() <= 1
+    for k in WANTED:
+        own = real[part.c.numpy() == k]
+        rows = made.flatten(1).numpy()[part.extra_c.numpy() == k]
+        assert max(off_segments(row, own) for row in rows) < 1e-5
+        assert min(np.linalg.norm(own - row, axis=1).min() for row in rows) > 1e-6

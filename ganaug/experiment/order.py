@@ -1,0 +1,77 @@
+"""The order of training: which samples a classifier sees at which step."""
+
+from collections.abc import Iterator
+from itertools import count, islice
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganaug._random import numpy_stream
+
+if TYPE_CHECKING:
+    from ganaug.experiment.classifiers import Recipe
+
+Samples = Literal["all", "added", "real"]
+Rows = np.ndarray[Any, Any]
+
+PHASES: dict[str, tuple[tuple[Samples, float], ...]] = {
+    "mixed": (("all", 1.0),),
+    "pretrain": (("added", 0.5), ("real", 0.5)),
+    "real last": (("all", 0.8), ("real", 0.2)),
+}
+"""Which samples are trained on, for which share of the steps."""
+
+
+def batches(recipe: "Recipe", *, steps: int, batch_size: int, seed: int) -> Iterator[Tensor]:
+    """Yield the rows (batch_size,) of each step: below n a real sample, from there on an added one."""
+    done, share_done = 0, 0.0
+    for samples, share in PHASES[recipe.phases]:
+        share_done += share
+        indices = order(recipe, samples, seed=seed)
+        for _ in range(done, round(share_done * steps)):
+            yield torch.tensor(list(islice(indices, batch_size)))
+        done = round(share_done * steps)
+
+
+def order(recipe: "Recipe", samples: Samples = "all", *, seed: int) -> Iterator[int]:
+    """Yield rows without end, an epoch after the other.
+
+    Each epoch is one shuffle of the real samples and of `recipe.pace` others; of these, unused ones are
+    skipped, and more are put in between, so that every arm of a seed sees the real samples in the same order.
+    """
+    n = len(recipe.c)
+    used = recipe.used.numpy() & (not recipe.swap) & (samples != "real")
+    real = np.full(n, samples != "added" or not used.any())
+    seen = np.zeros(n + max(recipe.pace, len(used)), dtype=bool)
+    seen[: n + len(used)] = np.concatenate([real, used])
+    late = np.flatnonzero(seen[n + recipe.pace :]) + n + recipe.pace
+    for epoch in count():
+        shuffled = numpy_stream(seed, "order", epoch).permutation(n + recipe.pace)
+        rows = shuffled[seen[shuffled]]
+        rows = _spread(rows, late, numpy_stream(seed, "late", epoch))
+        if recipe.swap:
+            p = {"all": recipe.swap, "added": 1.0, "real": 0.0}[samples]
+            swapped = swap_mask(n, p, seed=seed, epoch=epoch)
+            rows = np.where(swapped, n + stand_ins(recipe.c), np.arange(n))[rows]
+        yield from rows.tolist()
+
+
+def _spread(rows: Rows, late: Rows, rng: np.random.Generator) -> Rows:
+    """Return the rows in their order with the late ones anywhere in between."""
+    places = np.sort(rng.choice(len(rows) + len(late), size=len(late), replace=False))
+    return np.insert(rows, places - np.arange(len(late)), rng.permutation(late))
+
+
+def swap_mask(n: int, p: float, *, seed: int, epoch: int = 0) -> Rows:
+    """Return which real samples (n,) of an epoch an added one stands in for, each with probability p."""
+    return numpy_stream(seed, "swap", epoch).random(n) < p
+
+
+def stand_ins(c: Tensor) -> Rows:
+    """Return for each real sample of classes c (n,) the added one of its class that may stand in for it.
+
+    The added ones are sorted by class.
+    """
+    return np.argsort(np.argsort(c.numpy(), kind="stable"))

@@ -1,0 +1,81 @@
+"""The twin of a treatment: the control that differs in the added samples only."""
+
+from dataclasses import replace
+
+import pytest
+
+from ganaug.errors import ConfigError
+from ganaug.experiment.arms import ARMS, Arm, copies, noisy_copies, synthetic, tuned
+from ganaug.experiment.twins import twin_of
+
+TREATMENTS = [name for name, arm in ARMS.items() if arm.role == "treatment"]
+
+
+@pytest.mark.parametrize("name", TREATMENTS)
+def test_in_the_table_each_treatment_has_a_twin_with_copies_of_real_samples_at_the_same_dose(name):
+    treatment, twin = ARMS[name], ARMS[twin_of(name, ARMS)]
+
+    def with_copies(arm):
+        swapped = arm.extra and copies
+        among = tuple(map(with_copies, arm.among))
+        return replace(arm, role="control", extra=swapped, among=among)
+
+    assert twin == with_copies(treatment)
+
+
+def test_the_twins_of_the_table_are_these():
+    assert {name: twin_of(name, ARMS) for name in TREATMENTS} == {
+        "gan": "oversampling",
+        "gan + classic": "classic",
+        "gan + mixup": "oversampling + mixup",
+        "gan swap": "oversampling swap",
+        "gan + teacher": "teacher on copies",
+        "gan + classic + teacher": "teacher on classic",
+        "pretrain on gan": "pretrain on copies",
+        "gan, real last": "oversampling, real last",
+        "tuned gan": "tuned oversampling",
+    }
+
+
+def test_of_several_twins_copies_come_before_other_samples_and_these_before_none():
+    arms = {
+        "nothing": Arm(role="control"),
+        "noisy": Arm(role="control", extra=noisy_copies),
+        "few": Arm(role="control", extra=copies, dose=0.5),
+        "all": Arm(role="control", extra=copies),
+        "own": Arm(role="treatment", extra=synthetic),
+    }
+    for expected in ("all", "few", "noisy", "nothing"):
+        assert twin_of("own", arms) == expected
+        del arms[expected]
+    with pytest.raises(ConfigError, match="control that differs from 'own' in the added samples only"):
+        twin_of("own", arms)
+
+
+@pytest.mark.parametrize(
+    "lever",
+    [
+        {"mix": "mixup"},
+        {"mix": "cutmix"},
+        {"labels": "teacher"},
+        {"place": "swap"},
+        {"phases": "pretrain"},
+        {"phases": "real last"},
+        {"classic": True},
+        {"classic": "randaugment"},
+        {"class_weights": True},
+    ],
+)
+def test_a_control_without_the_lever_of_the_treatment_is_no_twin(lever):
+    gan = Arm(role="treatment", extra=synthetic, **lever)
+    for treatment in (gan, tuned(gan)):
+        plain = Arm(role="control", extra=copies)
+        arms = {"plain": plain, "tuned": tuned(plain), "nothing": Arm(role="control"), "gan": treatment}
+        with pytest.raises(ConfigError, match="differs from 'gan' in the added samples only"):
+            twin_of("gan", arms)
+
+
+def test_an_oracle_is_nobodys_twin():
+    arms = {"reserve": ARMS["reserve"], "gan": ARMS["gan"]}
+    with pytest.raises(ConfigError, match="differs from 'gan'"):
+        twin_of("gan", arms)
