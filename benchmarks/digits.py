@@ -21,7 +21,7 @@ def main(seeds: int, train_images: int, jobs: int) -> None:
         seeds=seeds,
         train_images=train_images,
         n_jobs=jobs,
-        on_seed=lambda done, of: print(f"{done} of {of} seeds", flush=True),
+        on_cell=lambda done, of: print(f"{done} of {of} cells", flush=True),
     )
     keep("digits", result.to_dict())
     (keep("digits", result.to_dict()).parent / "digits_samples.png").write_bytes(result.sample_grid or b"")

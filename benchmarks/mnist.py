@@ -27,7 +27,6 @@ def main(seeds: int, train_images: int, width: int, steps: int, jobs: int) -> No
         steps=steps,
         config=ganaug.GANConfig(width=width, train_images=train_images),
         n_jobs=jobs,
-        on_seed=lambda done, of: print(f"{done} of {of} seeds", flush=True),
     )
     path = keep("mnist", result.to_dict())
     (path.parent / "mnist_samples.png").write_bytes(result.sample_grid or b"")

@@ -6,16 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics import recall_score
 
 from ganaug.errors import ConfigError
-from ganaug.experiment.metrics import METRICS, RANKINGS
+from ganaug.experiment.bootstrap import CLASSWISE, resample_counts, resampled_scores
+from ganaug.experiment.metrics import METRICS, RANKINGS, calibration_error
+from ganaug.experiment.power import Power, power
+from ganaug.experiment.recalls import LEAST_SEEDS, recall_gains, recalls
 from ganaug.experiment.statistics import (
+    Estimate,
     Gain,
     Verdict,
     against_best_control,
-    corrected_gain,
-    gain_over_best_control,
+    crossed_estimate,
+    gain_over_all,
+    holm,
+    paired_estimate,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Cell", "Comparison", "FailedCell"]
 
 LEAST_SEEDS = 3
+__all__ = ["LEAST_SEEDS", "Cell", "Comparison", "FailedCell"]
 
 
 @dataclass(frozen=True)
@@ -54,13 +60,14 @@ class Cell:
         names = [name for name in METRICS if self.y_score is not None or name not in RANKINGS]
         return {name: self.score(name) for name in names}
 
+    @property
+    def calibration_error(self) -> float:
+        """Expected calibration error in [0, 1]; NaN where the classifier gives no probabilities."""
+        return calibration_error(self.y_true, self.y_score)
+
     def recalls(self, n_classes: int) -> np.ndarray[Any, Any]:
         """Return the recall of each class (n_classes,), NaN where the test part has none of it."""
-        labels = range(n_classes)
-        found: np.ndarray[Any, Any] = recall_score(
-            self.y_true, self.y_pred, labels=labels, average=None, zero_division=np.nan
-        )
-        return found
+        return recalls(self.y_true, self.y_pred, n_classes)
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,12 @@ class Comparison:
     Gains are paired differences in points (hundredths of the metric) with 95 % intervals. A
     treatment is set against the best control; which one that is, is decided for each seed by the
     other seeds, and the interval allows for the choice: "helps" means better than every control. The
-    verdict is that of `primary`, named before any score was seen.
+    verdict is that of `primary`, named before any score was seen; `treatments` has those of all, at p values
+    adjusted for their number.
+
+    Where all seeds share a given test set, the interval is about new seeds and new test samples
+    (two variances, one from the seeds, one from resampled test samples). Seeds that draw their training
+    samples from one pool speak for that pool.
 
     Examples
     --------
@@ -102,6 +114,8 @@ class Comparison:
     wall_seconds: float
     sample_grid: bytes | None = None  # PNG of the first seed's generator
     failed: tuple[FailedCell, ...] = ()
+    given_test: bool = False  # every seed is tested on the same samples
+    rope: float = 0.5  # points; a smaller difference is of no practical interest
     specimens: "Specimens | None" = None  # of the first seed's generator
 
     def report(self, path: str | Path) -> Path:
@@ -170,8 +184,10 @@ class Comparison:
 
     def scores(self, arm: str, metric: str | None = None) -> np.ndarray[Any, Any]:
         """Return the scores of one arm, by seed."""
-        cells = sorted((c for c in self.cells if c.arm == arm), key=lambda c: c.seed)
-        return np.array([c.score(metric or self.metric) for c in cells])
+        return np.array([c.score(metric or self.metric) for c in self._cells(arm)])
+
+    def _cells(self, arm: str) -> list[Cell]:
+        return sorted((c for c in self.cells if c.arm == arm), key=lambda c: c.seed)
 
     @cached_property
     def _controls(self) -> dict[str, np.ndarray[Any, Any]]:
@@ -179,15 +195,37 @@ class Comparison:
 
     def gain_over(self, arm: str, control: str) -> Gain:
         """Return the gain of one arm over one other, in points."""
-        differences = 100 * (self.scores(arm) - self.scores(control))
-        return corrected_gain(differences, overlap=self.overlap, resolution=self._resolution)
+        return self._estimate(arm, control).gain()
 
     def gain_over_best(self, arm: str) -> Gain:
         """Return the gain of one treatment over the best control, in points."""
         controls = {name: 100 * scores for name, scores in self._controls.items()}
-        return gain_over_best_control(
-            100 * self.scores(arm), controls, overlap=self.overlap, resolution=self._resolution
-        )
+        mean = float(against_best_control(100 * self.scores(arm), controls)[0].mean())
+        return gain_over_all(mean, [self._estimate(arm, control) for control in self._controls])
+
+    def _estimate(self, arm: str, control: str) -> Estimate:
+        differences = 100 * self.scores(arm) - 100 * self.scores(control)
+        if not self.given_test:
+            return paired_estimate(differences, overlap=self.overlap, resolution=self._resolution)
+        resampled = 100 * (self._resampled[arm] - self._resampled[control])
+        return crossed_estimate(differences, resampled, resolution=self._resolution)
+
+    @cached_property
+    def _counts(self) -> np.ndarray[Any, Any]:
+        return resample_counts(self.cells[0].y_true, within_classes=self.metric in CLASSWISE)
+
+    @cached_property
+    def _resampled(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Scores (n_seeds, n_resamples) of each arm on the same resampled test samples."""
+        return {
+            arm: np.stack(
+                [
+                    resampled_scores(self.metric, self._counts, c.y_true, c.y_pred, c.y_score)
+                    for c in self._cells(arm)
+                ]
+            )
+            for arm in self.roles
+        }
 
     @cached_property
     def _resolution(self) -> float:
@@ -211,19 +249,57 @@ class Comparison:
         return self.gain.verdict
 
     @property
+    def equivalent(self) -> bool:
+        """Whether the interval lies within the region of practical equivalence."""
+        return -self.rope < self.gain.low and self.gain.high < self.rope
+
+    @property
     def sentence(self) -> str:
         """The verdict in words, with the figures behind it."""
-        words = {
-            "helps": "helps",
-            "no evidence": "no evidence of gain",
-            "hurts": "hurts",
-        }[self.verdict]
+        words: str = self.verdict
+        if words == "no evidence":
+            none = f"no difference larger than {self.rope:g} points"
+            words = none if self.equivalent else "no evidence of gain"
+        elif self.equivalent:
+            words += f", by less than {self.rope:g} points"
         n_seeds = len({c.seed for c in self.cells})
+        over = " on one test set, whose samples are resampled" if self.given_test else ""
         return (
             f"{words}: {self.primary} against the best control ({self.best_control}) "
             f"{self.gain.mean:+.2f} points of {self.metric.replace('_', ' ')}, 95 % interval "
-            f"{self.gain.low:+.2f} to {self.gain.high:+.2f}, {n_seeds} paired seeds."
+            f"{self.gain.low:+.2f} to {self.gain.high:+.2f}, {n_seeds} paired seeds{over}."
         )
+
+    @cached_property
+    def treatments(self) -> "pd.DataFrame":
+        """One row per treatment: the gain over the best control, its p value, Holm's, and the verdict.
+
+        The verdict of the primary treatment is by its own p value, those of the others by Holm's over all
+        treatments.
+        """
+        import pandas as pd
+
+        names = [arm for arm, role in self.roles.items() if role == "treatment"]
+        gains = [self.gain_over_best(arm) for arm in names]
+        adjusted = holm([g.p_value for g in gains])
+        rows = [
+            {
+                "arm": arm,
+                "gain": g.mean,
+                "low": g.low,
+                "high": g.high,
+                "p_value": g.p_value,
+                "p_holm": p,
+                "verdict": g.verdict if arm == self.primary or p < 0.05 else "no evidence",
+            }
+            for arm, g, p in zip(names, gains, adjusted, strict=True)
+        ]
+        return pd.DataFrame(rows).set_index("arm")
+
+    @cached_property
+    def power(self) -> Power:
+        """What more seeds would show of the primary treatment against the best control alone."""
+        return power(self._estimate(self.primary, self.best_control))
 
     @cached_property
     def table(self) -> "pd.DataFrame":
@@ -240,25 +316,47 @@ class Comparison:
                 "role": role,
                 self.metric: scores.mean(),
                 "sd": scores.std(ddof=1),
+                "calibration_error": 100 * float(np.mean([c.calibration_error for c in cells])),
                 f"over {reference}": _text(self.gain_over(arm, reference)) if arm != reference else "",
                 "over best control": _text(self.gain_over_best(arm)) if role == "treatment" else "",
                 "fit_seconds": np.mean([c.fit_seconds for c in cells]),
                 "gan_seconds": np.mean([c.gan_seconds for c in cells]),
             }
             rows.append(row)
-        return pd.DataFrame(rows).set_index("arm")
+        return pd.DataFrame(rows).set_index("arm").dropna(axis="columns", how="all")
 
     @cached_property
     def per_class(self) -> "pd.DataFrame":
-        """Mean recall in percent, a row per class and a column per arm; NaN for a class never tested."""
+        """Mean recall in percent, a row per class and a column per arm; NaN for a class never tested.
+
+        Then the difference of the primary treatment to the best control in points, its 95 % interval,
+        Holm's p value over the classes, and whether the class is surely harmed (p below 0.05). A class
+        that fewer than 3 seeds test has no interval.
+        """
         import pandas as pd
 
         n_classes = len(self.class_names)
-        recalls = {
+        found = {
             arm: pd.DataFrame([c.recalls(n_classes) for c in self.cells if c.arm == arm]).mean().to_numpy()
             for arm in self.roles
         }
-        return pd.DataFrame(recalls, index=pd.Index(self.class_names, name="class")) * 100
+        means = pd.DataFrame(found, index=pd.Index(self.class_names, name="class")) * 100
+        arms = (self._cells(arm) for arm in (self.primary, self.best_control))
+        parts = [(a.y_true, a.y_pred, b.y_pred) for a, b in zip(*arms, strict=True)]
+        gains = recall_gains(parts, n_classes, given_test=self.given_test, overlap=self.overlap)
+        adjusted = holm([g.p_value for g in gains])
+        return means.assign(
+            difference=[g.mean for g in gains],
+            low=[g.low for g in gains],
+            high=[g.high for g in gains],
+            p_holm=adjusted,
+            harmed=[g.mean < 0 and p < 0.05 for g, p in zip(gains, adjusted, strict=True)],
+        )
+
+    @property
+    def harmed(self) -> tuple[str, ...]:
+        """Classes whose recall surely suffers under the primary treatment."""
+        return tuple(self.per_class.index[self.per_class["harmed"]])
 
     def to_dict(self) -> dict[str, Any]:
         """Return verdict, settings, tables and every score as plain values for JSON."""
@@ -267,6 +365,7 @@ class Comparison:
                 "arm": c.arm,
                 "seed": c.seed,
                 **c.metrics,
+                "calibration_error": _plain(c.calibration_error),
                 "n_train": c.n_train,
                 "n_extra": c.n_extra,
                 "n_test": len(c.y_true),
@@ -289,13 +388,15 @@ class Comparison:
                 "p_value": self.gain.p_value,
                 "overlap": self.overlap,
             },
+            "rope": self.rope,
+            "equivalent": self.equivalent,
+            "treatments": _records(self.treatments),
+            "harmed": list(self.harmed),
+            "power": {**vars(self.power), "sentence": str(self.power)},
             "settings": self.settings,
             "wall_seconds": round(self.wall_seconds, 1),
-            "table": self.table.reset_index().to_dict(orient="records"),
-            "per_class": [
-                {k: None if v != v else v for k, v in row.items()}  # NaN is no JSON
-                for row in self.per_class.reset_index().to_dict(orient="records")
-            ],
+            "table": _records(self.table),
+            "per_class": _records(self.per_class),
             "cells": cells,
             "failed": [vars(f) for f in self.failed],
         }
@@ -303,3 +404,13 @@ class Comparison:
 
 def _text(gain: Gain) -> str:
     return f"{gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]"
+
+
+def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Return the rows of a table, None for NaN, which is no JSON."""
+    rows = frame.reset_index().to_dict(orient="records")
+    return [{str(k): _plain(v) for k, v in row.items()} for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    return None if value != value else value

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, recall_score
 
-__all__ = ["METRICS", "RANKINGS"]
+__all__ = ["METRICS", "RANKINGS", "calibration_error"]
 
 Metric = Callable[[Any, Any, Any], float]
 
@@ -41,3 +41,18 @@ METRICS: dict[str, Metric] = {
 
 RANKINGS = ("average_precision",)
 """Metrics of the class scores alone, which no decision threshold changes."""
+
+BINS = 15
+
+
+def calibration_error(y_true: Any, y_score: Any) -> float:
+    """Return the expected calibration error of the likeliest class, in 15 bins of equal width.
+
+    The mean over test samples of how far confidence and accuracy of a bin are apart (Guo and others,
+    2017); in [0, 1], smaller is better. NaN where the scores are no probabilities.
+    """
+    if y_score is None or y_score.min() < 0 or not np.allclose(y_score.sum(axis=1), 1, atol=1e-3):
+        return float("nan")
+    confidence, right = y_score.max(axis=1).astype(float), y_score.argmax(axis=1) == y_true
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return float(np.abs(np.bincount(bins, weights=right - confidence)).sum() / len(confidence))

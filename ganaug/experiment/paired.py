@@ -327,6 +327,7 @@ def compare(
             primary=primary,
             metric=metric,
             overlap=splits.overlap,
+            given_test=given_test is not None,
             class_names=schema.names,
             settings=settings,
             wall_seconds=time.perf_counter() - started,

@@ -1,13 +1,15 @@
 """Intervals for paired differences, and the choice of the control to be beaten."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 Verdict = Literal["helps", "no evidence", "hurts"]
+
+MANY = 1e9
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,92 @@ class Gain:
         if self.low > 0:
             return "helps"
         return "hurts" if self.high < 0 else "no evidence"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean paired difference, the variances behind it, and the degrees of freedom of its t interval."""
+
+    mean: float
+    n_seeds: int
+    spread: float  # variance of a seed's difference that more seeds average out
+    floor: float = 0.0  # variance of the mean that no number of seeds removes
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean."""
+        return float(np.sqrt(self.spread / self.n_seeds + self.floor))
+
+    @property
+    def df(self) -> float:
+        """Degrees of freedom: those of the seeds."""
+        return self.n_seeds - 1
+
+    def gain(self, level: float = 0.95) -> Gain:
+        """Return the t interval of the mean."""
+        if self.error == 0:
+            return Gain(self.mean, self.mean, self.mean, 1.0 if self.mean == 0 else 0.0)
+        half = self.error * float(stdtrit(self.df, (1 + level) / 2))
+        p_value = float(2 * stdtr(self.df, -abs(self.mean) / self.error))
+        return Gain(self.mean, self.mean - half, self.mean + half, p_value)
+
+
+@dataclass(frozen=True)
+class CrossedEstimate(Estimate):
+    """An estimate over seeds that share one test set, whose samples are as much a draw as the seeds are."""
+
+    @property
+    def df(self) -> float:
+        """Degrees of freedom of the sum (Satterthwaite), where test samples have any number."""
+        part = self.spread / self.n_seeds
+        return float(self.n_seeds - 1) * ((part + self.floor) / part) ** 2 if part > 0 else MANY
+
+
+def paired_estimate(differences: Any, *, overlap: float = 0.0, resolution: float = 0.0) -> Estimate:
+    """Return what `corrected_gain` rests on."""
+    values = np.asarray(differences, dtype=float)
+    variance = float(max(values.var(ddof=1), resolution**2 / 12 if values.any() else 0.0))
+    return Estimate(float(values.mean()), len(values), variance, overlap * variance)
+
+
+def crossed_estimate(differences: Any, resampled: Any, *, resolution: float = 0.0) -> CrossedEstimate:
+    """Return the mean difference of seeds that share a test set, for new seeds and new test samples.
+
+    The variance of the mean has three parts: seeds, test samples, and what is peculiar to a seed and a
+    sample. The variance over seeds holds the first and the third, without the bias of resampling few
+    seeds; the bootstrap over test samples holds the second and the third, which is counted once.
+
+    Parameters
+    ----------
+    differences : array of shape (n_seeds,)
+        Treatment minus control, one per seed.
+    resampled : array of shape (n_seeds, n_resamples)
+        The same for resampled test samples, the same ones in every seed.
+    resolution : float, default=0.0
+        As in `corrected_gain`.
+    """
+    values, drawn = np.asarray(differences, dtype=float), np.asarray(resampled, dtype=float)
+    n = len(values)
+    spread = float(max(values.var(ddof=1), resolution**2 / 12 if values.any() else 0.0))
+    peculiar = (drawn - drawn.mean(axis=0)).var(axis=1, ddof=1).sum() / (n - 1)
+    floor = max(0.0, float(drawn.mean(axis=0).var(ddof=1) - peculiar / n))
+    return CrossedEstimate(float(values.mean()), n, spread, floor)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p values adjusted for their number (Holm, 1979); NaN stays and does not count.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=float)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[p[known].argsort()]
+    adjusted = np.full(len(p), np.nan)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
+    return [float(v) for v in adjusted]
 
 
 def corrected_gain(
@@ -55,16 +143,7 @@ def corrected_gain(
     >>> round(gain.mean, 2), round(gain.low, 2), round(gain.high, 2), gain.verdict
     (2.0, -0.48, 4.48, 'no evidence')
     """
-    values = np.asarray(differences, dtype=float)
-    n = len(values)
-    mean = float(values.mean())
-    variance = max(values.var(ddof=1), resolution**2 / 12 if values.any() else 0.0)
-    error = float(np.sqrt((1 / n + overlap) * variance))
-    if error == 0:
-        return Gain(mean, mean, mean, 1.0 if mean == 0 else 0.0)
-    half = error * float(stats.t.ppf((1 + level) / 2, n - 1))
-    p_value = float(2 * stats.t.sf(abs(mean) / error, n - 1))
-    return Gain(mean, mean - half, mean + half, p_value)
+    return paired_estimate(differences, overlap=overlap, resolution=resolution).gain(level)
 
 
 def against_best_control(
@@ -106,10 +185,8 @@ def gain_over_best_control(
 ) -> Gain:
     """Return the gain over the best of several controls, with an interval that allows for the choice.
 
-    The mean is that of the differences to the control chosen on the other seeds. These choices overlap,
-    so that their differences agree more than independent ones would, and their t interval alone is too
-    narrow. It is widened until a gain means better than every control by a test of its own
-    (intersection-union), and a loss means worse than some control at the level of all (Bonferroni).
+    The mean is that of the differences to the control chosen on the other seeds; `gain_over_all` says
+    what the interval is.
 
     Parameters
     ----------
@@ -128,22 +205,35 @@ def gain_over_best_control(
     --------
     >>> gain = gain_over_best_control([5, 6, 7.5], {"a": [1, 2, 3], "b": [2, 1, 2.5]})
     >>> round(gain.mean, 2), round(gain.low, 2), round(gain.high, 2), gain.verdict
-    (4.5, 1.46, 5.74, 'helps')
+    (4.5, 1.46, 5.2, 'helps')
     """
-    known: dict[str, float] = {"overlap": overlap, "resolution": resolution}
-    crossed = corrected_gain(against_best_control(treatment, controls)[0], **known)
     differences = [np.asarray(treatment, dtype=float) - np.asarray(c, dtype=float) for c in controls.values()]
-    single = [corrected_gain(d, **known) for d in differences]
-    n = len(single)
-    joint = [corrected_gain(d, level=1 - 0.05 / n, **known) for d in differences]
-    p_helps = max(_tail(g) for g in (crossed, *single))
-    p_hurts = max(1 - _tail(crossed), n * min(1 - _tail(g) for g in single))
-    return Gain(
-        mean=crossed.mean,
-        low=min(g.low for g in (crossed, *single)),
-        high=max(crossed.high, min(g.high for g in joint)),
-        p_value=min(1.0, 2 * min(p_helps, p_hurts)),
+    mean = float(against_best_control(treatment, controls)[0].mean())
+    return gain_over_all(
+        mean, [paired_estimate(d, overlap=overlap, resolution=resolution) for d in differences]
     )
+
+
+def gain_over_all(mean: float, estimates: Sequence[Estimate]) -> Gain:
+    """Return the gain over the best control, given the estimates against each of them.
+
+    The gain over the best is the least of the gains over each. Its lower end is the least of their lower
+    ends (intersection-union: a gain is one by a test against every control), which needs no correction;
+    its upper end is the least of upper ends at the level of all together (Bonferroni). The choice of the
+    control has no part in either end, except that they hold the mean.
+    """
+    n = len(estimates)
+    single = [e.gain() for e in estimates]
+    p_helps = max(_tail(g) for g in single)
+    p_hurts = n * min(1 - _tail(g) for g in single)
+    low = min(mean, *(g.low for g in single))
+    high = max(mean, min(e.gain(1 - 0.05 / n).high for e in estimates))
+    if low <= 0 <= high:  # the mean holds back an end
+        p_helps, p_hurts = (
+            max(p_helps, 0.025 if low == mean else 0),
+            max(p_hurts, 0.025 if high == mean else 0),
+        )
+    return Gain(mean=mean, low=low, high=high, p_value=min(1.0, 2 * min(p_helps, p_hurts)))
 
 
 def _tail(gain: Gain) -> float:

@@ -1,0 +1,221 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ganaug.experiment.bootstrap import RESAMPLED, resample_counts, resampled_scores
+from ganaug.experiment.comparison import Cell, Comparison
+from ganaug.experiment.metrics import METRICS, calibration_error
+from ganaug.experiment.power import power, power_of
+from ganaug.experiment.statistics import Estimate, crossed_estimate, gain_over_all, holm, paired_estimate
+
+N_CLASSES = 3
+
+
+def outcome(rng, y_true, right):
+    """Return classes and probabilities that are right with a chance for each class."""
+    wrong = (y_true + rng.integers(1, N_CLASSES, len(y_true))) % N_CLASSES
+    y_pred = np.where(rng.random(len(y_true)) < np.asarray(right)[y_true], y_true, wrong)
+    y_score = rng.dirichlet(np.ones(N_CLASSES), len(y_true)).astype(np.float32)
+    rows, top = np.arange(len(y_true)), y_score.argmax(1)
+    y_score[rows, top], y_score[rows, y_pred] = y_score[rows, y_pred], y_score[rows, top]
+    return y_pred, y_score
+
+
+def made(chances, *, seeds=5, given_test=True, n=300, absent=()):
+    """Return a comparison of arms with the chance to be right of each class; the first is the primary."""
+    rng = np.random.default_rng(0)
+    cells = []
+    for s in range(seeds):
+        y_true = np.sort(rng.permutation(n) % N_CLASSES)
+        y_true = y_true[~np.isin(y_true, absent)] if s < 3 else y_true
+        for arm, right in chances.items():
+            y_pred, y_score = outcome(rng, y_true, right)
+            cells.append(Cell(arm, s, y_true, y_pred, y_score, 30, 0, 0.1, 0.0))
+    return Comparison(
+        cells=tuple(cells),
+        roles={arm: "treatment" if arm.startswith("gan") else "control" for arm in chances},
+        primary=next(iter(chances)),
+        metric="balanced_accuracy",
+        overlap=0.0,
+        class_names=("a", "b", "c"),
+        settings={},
+        wall_seconds=1.0,
+        given_test=given_test,
+    )
+
+
+# --- resampled test samples ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_resampled_metric_is_that_of_sklearn_on_the_repeated_samples(metric, n_classes):
+    rng = np.random.default_rng(1)
+    y_true, y_pred = rng.integers(0, n_classes, (2, 60))
+    y_score = rng.integers(1, 6, (60, n_classes)) / 5  # with equal scores
+    counts = resample_counts(y_true, within_classes=False, n_resamples=10)
+    found = resampled_scores(metric, counts, y_true, y_pred, y_score)
+    for n, score in zip(counts.astype(int), found, strict=True):
+        rows = np.repeat(np.arange(60), n)
+        assert score == pytest.approx(METRICS[metric](y_true[rows], y_pred[rows], y_score[rows]), abs=1e-5)
+
+
+def test_every_metric_can_be_resampled():
+    assert list(RESAMPLED) == list(METRICS)
+
+
+def test_resamples_within_classes_keep_the_size_of_each():
+    y_true = np.array([0] * 5 + [1] * 20)
+    counts = resample_counts(y_true, within_classes=True)
+    assert (counts[:, :5].sum(1) == 5).all()
+    assert (counts[:, 5:].sum(1) == 20).all()
+
+
+# --- one test set for all seeds -----------------------------------------------------------------------
+
+
+def crossed_draws(rng, n_seeds, n_test, *, sd_seed, sd_test, sd_both):
+    """Return differences of seeds and resampled ones, from the three parts of the variance."""
+    found = (
+        rng.normal(0, sd_seed, (n_seeds, 1))
+        + rng.normal(0, sd_test, n_test)
+        + rng.normal(0, sd_both, (n_seeds, n_test))
+    )
+    counts = rng.multinomial(n_test, np.full(n_test, 1 / n_test), size=200)
+    return found.mean(axis=1), found @ counts.T / n_test
+
+
+@pytest.mark.parametrize("n_seeds", [3, 5, 10])
+@pytest.mark.parametrize(("sd_seed", "sd_test"), [(0.5, 0.5), (0.1, 5.0), (0.5, 5.0)])
+def test_the_interval_of_crossed_seeds_and_samples_covers_the_truth(n_seeds, sd_seed, sd_test):
+    rng = np.random.default_rng(n_seeds)
+    gains = [
+        crossed_estimate(
+            *crossed_draws(rng, n_seeds, 100, sd_seed=sd_seed, sd_test=sd_test, sd_both=2.0)
+        ).gain()
+        for _ in range(600)
+    ]  # 600 draws at a rate of 0.95 have a standard error of 0.009
+    covered = np.mean([g.low <= 0 <= g.high for g in gains])
+    assert 0.925 <= covered <= 0.99
+
+
+def test_the_plain_t_interval_over_seeds_forgets_the_test_samples():
+    rng = np.random.default_rng(0)
+    draws = [crossed_draws(rng, 10, 100, sd_seed=0.1, sd_test=5.0, sd_both=2.0) for _ in range(300)]
+    gains = [paired_estimate(values).gain() for values, _ in draws]
+    assert np.mean([g.low <= 0 <= g.high for g in gains]) < 0.7
+
+
+def test_a_gain_in_every_seed_is_seen_on_a_large_given_test_set():
+    result = made({"gan": (0.9, 0.9, 0.9), "nothing": (0.86, 0.86, 0.86)}, n=6000, seeds=6)
+    assert result.verdict == "helps"
+    assert replace(result, given_test=False, overlap=6000 / 300).verdict == "no evidence"
+
+
+# --- several treatments, classes, equivalence ---------------------------------------------------------
+
+
+def test_holm_is_what_its_paper_says():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    with_gap = holm([0.01, float("nan"), 0.04])
+    assert with_gap[0] == pytest.approx(0.02)
+    assert np.isnan(with_gap[1])
+
+
+def test_each_treatment_has_a_verdict_and_the_primary_its_own():
+    better, same = (0.9,) * 3, (0.6,) * 3
+    result = made({"gan": better, "gan too": same, "gan worse": (0.3,) * 3, "nothing": same, "copies": same})
+    table = result.treatments
+    assert list(table.index) == ["gan", "gan too", "gan worse"]
+    assert table["verdict"].to_dict() == {"gan": "helps", "gan too": "no evidence", "gan worse": "hurts"}
+    assert table.loc["gan", "verdict"] == result.verdict
+    assert table["p_holm"].to_list() == pytest.approx(holm(table["p_value"].to_list()))
+
+
+def test_a_class_that_suffers_is_named():
+    result = made({"gan": (0.95, 0.9, 0.5), "nothing": (0.9, 0.9, 0.9)}, n=900)
+    assert result.harmed == ("c",)
+    row = result.per_class.loc["c"]
+    assert row["low"] < -40 < row["high"] < -20
+    assert row["difference"] == pytest.approx(row["gan"] - row["nothing"])
+
+
+def test_a_class_that_few_seeds_test_has_no_interval_and_harms_nothing():
+    result = made({"gan": (0.9,) * 3, "nothing": (0.9,) * 3}, given_test=False, absent=(2,))
+    assert np.isnan(result.per_class.loc["c", "low"])
+    assert not result.per_class.loc["c", "harmed"]
+    assert not result.per_class.loc[["a", "b"], "p_holm"].isna().any()
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_no_difference_is_said_only_where_the_interval_lies_within_the_region():
+    result = made({"gan": (0.8,) * 3, "nothing": (0.8,) * 3}, n=3000)
+    wide, narrow = replace(result, rope=20.0), replace(result, rope=0.1)
+    assert wide.sentence.startswith("no difference larger than 20 points: gan")
+    assert narrow.sentence.startswith("no evidence of gain: gan")
+
+
+@pytest.mark.parametrize("given_test", [True, False])
+def test_the_record_holds_everything_as_plain_json(given_test):
+    result = made({"gan": (0.8,) * 3, "nothing": (0.7,) * 3}, given_test=given_test)
+    record = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert record["treatments"][0]["arm"] == "gan"
+    assert record["harmed"] == list(result.harmed)
+    assert record["power"]["smallest_gain"] == result.power.smallest_gain
+    assert record["per_class"][0]["difference"] == result.per_class["difference"].iloc[0]
+    assert 0 < record["cells"][0]["calibration_error"] < 1
+
+
+# --- the best of several controls ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_seeds", [3, 5])
+def test_the_interval_over_the_best_of_equal_controls_covers_zero(n_seeds):
+    rng = np.random.default_rng(n_seeds)
+    found = []
+    for _ in range(1000):
+        scores = rng.normal(size=(7, n_seeds))
+        found.append(gain_over_all(0.0, [paired_estimate(scores[0] - c) for c in scores[1:]]))
+    assert np.mean([g.low > 0 for g in found]) <= 0.035
+    assert np.mean([g.high < 0 for g in found]) <= 0.035
+
+
+# --- power --------------------------------------------------------------------------------------------
+
+
+def test_the_power_is_the_share_of_simulated_tests_that_find_the_gain():
+    rng = np.random.default_rng(0)
+    estimate = Estimate(0.0, 8, spread=1.0)
+    found = [paired_estimate(rng.normal(1, 1, 8)).gain().verdict == "helps" for _ in range(1500)]
+    assert power_of(estimate, 1.0) == pytest.approx(np.mean(found), abs=0.04)
+
+
+def test_the_seeds_needed_are_those_of_the_t_test():
+    found = power(Estimate(0.0, 5, spread=1.0), gain=1.0)
+    assert found.seeds == 10  # the textbook number of pairs for an effect of one deviation
+    assert power_of(Estimate(0.0, 5, spread=1.0), found.smallest_gain) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_a_floor_under_the_variance_may_leave_no_number_of_seeds():
+    found = power(paired_estimate([5.0, -5.0, 4.0, -3.0], overlap=1 / 3), gain=1.0)
+    assert found.seeds is None
+    assert "No number of seeds" in str(found)
+    assert found.least_gain < found.smallest_gain
+
+
+# --- calibration --------------------------------------------------------------------------------------
+
+
+def test_calibration_error_is_the_gap_of_confidence_and_accuracy():
+    y_score = np.tile([0.8, 0.2], (10, 1))
+    assert calibration_error(np.array([0] * 8 + [1] * 2), y_score) == pytest.approx(0, abs=1e-9)
+    assert calibration_error(np.zeros(10, int), y_score) == pytest.approx(0.2)
+    assert calibration_error(np.ones(10, int), y_score) == pytest.approx(0.8)
+
+
+def test_scores_that_are_no_probabilities_have_no_calibration_error():
+    assert np.isnan(calibration_error(np.zeros(3, int), np.full((3, 2), 3.0)))
+    assert np.isnan(calibration_error(np.zeros(3, int), None))
