@@ -133,6 +133,12 @@ def left_of(part: dict[str, Any]) -> str:
     return f" Not run for lack of time: {', '.join(part['left'])}." if part["left"] else ""
 
 
+def verdict_block(result: dict[str, Any]) -> str:
+    """Return the table of the simulated verdicts."""
+    rows = [{k: f"{v:.1f}" if isinstance(v, float) else v for k, v in row.items()} for row in result["rows"]]
+    return f"{table(rows)}\n\n{result['repeats']:,} repetitions per line; widths and true gain in points."
+
+
 def representation_block(result: dict[str, Any]) -> str:
     """Return the table on how numbers are represented."""
     cases = "cases (a table at 300 and at up to 5,000 training rows)"
@@ -166,6 +172,7 @@ def blocks() -> dict[str, str]:
     intro = "Handwritten digits, 10 labelled samples per class: balanced accuracy in percent, gains in points"
     found = {
         "quality": quality_block(load("quality")),
+        "verdict": verdict_block(load("verdict")),
         "tables-numbers": representation_block(load("representation")),
         "digits": f"{intro} [95 % interval]:\n\n{arms_table(digits, seconds=False)}\n\n"
         f"Verdict: **{digits['sentence']}** {setting(digits)} [How, and more](benchmarks/README.md).",

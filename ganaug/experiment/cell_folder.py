@@ -11,8 +11,8 @@ import torch
 from ganaug._checks import empty_folder
 from ganaug.errors import CheckpointError
 from ganaug.experiment.bench import Plan
-from ganaug.experiment.cells import Trained
-from ganaug.experiment.comparison import Cell
+from ganaug.experiment.cells import Cell
+from ganaug.experiment.jobs import Trained
 from ganaug.generator import load
 from ganaug.training.checkpoint import load_tensors, save_tensors
 

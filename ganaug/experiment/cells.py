@@ -1,102 +1,56 @@
-"""Cells of a comparison: one arm in one seed, each a job that can run in any process."""
+"""Cells: what the classifier said of the test samples under one arm in one seed."""
 
-import io
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
-from ganaug._random import derive
-from ganaug.errors import ConfigError, DataError, TrainingDivergedError
-from ganaug.experiment.bench import Bench, Plan, same_start
-from ganaug.experiment.comparison import Cell, FailedCell
-from ganaug.generator import ConditionalGAN
+from ganaug.experiment.metrics import METRICS, RANKINGS, calibration_error
+from ganaug.experiment.recalls import recalls
+
+__all__ = ["Cell", "FailedCell"]
 
 
 @dataclass(frozen=True)
-class Part:
-    """The split of one seed."""
+class Cell:
+    """One arm in one seed."""
 
+    arm: str
     seed: int
-    X: Any
-    y: np.ndarray[Any, Any]
-    X_test: Any
-    y_test: np.ndarray[Any, Any]
-    groups: np.ndarray[Any, Any] | None = None
-    reserve: tuple[Any, np.ndarray[Any, Any]] | None = None  # of neither part
+    y_true: np.ndarray[Any, Any]  # (n_test,) class indices
+    y_pred: np.ndarray[Any, Any]
+    y_score: np.ndarray[Any, Any] | None  # (n_test, n_classes) float32, where the classifier has scores
+    n_train: int
+    n_extra: int
+    fit_seconds: float  # the classifier
+    gan_seconds: float  # the generator, where the arm uses one; shared by the arms of a seed
+    start: str = ""  # fingerprint of the first weights of a torch classifier
+    tried: tuple[tuple[float, float], ...] = ()  # dose and held-out score of each candidate, if there are
+
+    def score(self, metric: str) -> float:
+        """Return a metric of METRICS."""
+        return METRICS[metric](self.y_true, self.y_pred, self.y_score)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """All metrics, less those of scores where there are none."""
+        names = [name for name in METRICS if self.y_score is not None or name not in RANKINGS]
+        return {name: self.score(name) for name in names}
+
+    @property
+    def calibration_error(self) -> float:
+        """Expected calibration error in [0, 1]; NaN where the classifier gives no probabilities."""
+        return calibration_error(self.y_true, self.y_score)
+
+    def recalls(self, n_classes: int) -> np.ndarray[Any, Any]:
+        """Return the recall of each class (n_classes,), NaN where the test part has none of it."""
+        return recalls(self.y_true, self.y_pred, n_classes)
 
 
 @dataclass(frozen=True)
-class Trained:
-    """The generator of one seed, or why there is none."""
+class FailedCell:
+    """One arm in one seed that ended with an error."""
 
+    arm: str
     seed: int
-    gan: ConditionalGAN | None
-    seconds: float = 0.0
-    error: str = ""
-
-
-def train_generator(plan: Plan, part: Part) -> Trained:
-    """Train the generator of a seed on its training part."""
-    with one_thread():
-        bench = bench_of(plan, part, None)
-        try:
-            return Trained(part.seed, bench.fitted_gan(), bench.gan_seconds)
-        except TrainingDivergedError as error:
-            return Trained(part.seed, None, error=f"the generator: {error}")
-
-
-def run_cell(plan: Plan, part: Part, arm: str, trained: Trained | None) -> Cell | FailedCell:
-    """Return what one arm does in one seed; an error of the classifier or the arm is part of that."""
-    if trained is not None and trained.gan is None:
-        return FailedCell(arm=arm, seed=part.seed, error=trained.error)
-    with one_thread():
-        bench = bench_of(plan, part, trained)
-        c_test = bench.schema.encode_y(part.y_test).numpy()
-        try:
-            outcome = bench.outcome(arm, plan.arms[arm], part.X_test)
-        except (ConfigError, DataError):
-            raise
-        except Exception as error:
-            line = traceback.extract_tb(error.__traceback__)[-1]
-            text = f"{type(error).__name__}: {error} ({line.name}, line {line.lineno})"
-            return FailedCell(arm=arm, seed=part.seed, error=text)
-        return Cell(arm=arm, seed=part.seed, y_true=c_test, n_train=len(bench.c), **vars(outcome))
-
-
-def bench_of(plan: Plan, part: Part, trained: Trained | None) -> Bench:
-    """Return the bench of a seed's training part, with the generator that is trained already."""
-    seed = derive(plan.random_state, "seed", part.seed)
-    bench = Bench(plan, part.X, part.y, seed, groups=part.groups, reserve=part.reserve)
-    if trained is not None:
-        bench.gan, bench.gan_seconds = trained.gan, trained.seconds
-    return bench
-
-
-def check_start(cells: Sequence[Cell]) -> None:
-    """Raise where the last cell's classifier started from other weights than those of its seed before."""
-    for cell in cells[:-1]:
-        if cell.seed == cells[-1].seed:
-            same_start(cell.start, cells[-1].start)
-
-
-def grid_png(gan: ConditionalGAN) -> bytes:
-    """Return a picture of the samples of a generator."""
-    png = io.BytesIO()
-    gan.sample_grid().save(png, format="PNG")
-    return png.getvalue()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread of torch, so that results do not depend on how many jobs run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    error: str

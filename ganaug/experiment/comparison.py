@@ -9,9 +9,9 @@ import numpy as np
 
 from ganaug.errors import ConfigError
 from ganaug.experiment.bootstrap import CLASSWISE, resample_counts, resampled_scores
-from ganaug.experiment.metrics import METRICS, RANKINGS, calibration_error
+from ganaug.experiment.cells import Cell, FailedCell
 from ganaug.experiment.power import Power, power
-from ganaug.experiment.recalls import LEAST_SEEDS, recall_gains, recalls
+from ganaug.experiment.recalls import LEAST_SEEDS, recall_gains
 from ganaug.experiment.statistics import (
     Estimate,
     Gain,
@@ -28,55 +28,7 @@ if TYPE_CHECKING:
 
     from ganaug.experiment.specimens import Specimens
 
-__all__ = ["Cell", "Comparison", "FailedCell"]
-
-LEAST_SEEDS = 3
-__all__ = ["LEAST_SEEDS", "Cell", "Comparison", "FailedCell"]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One arm in one seed."""
-
-    arm: str
-    seed: int
-    y_true: np.ndarray[Any, Any]  # (n_test,) class indices
-    y_pred: np.ndarray[Any, Any]
-    y_score: np.ndarray[Any, Any] | None  # (n_test, n_classes) float32, where the classifier has scores
-    n_train: int
-    n_extra: int
-    fit_seconds: float  # the classifier
-    gan_seconds: float  # the generator, where the arm uses one; shared by the arms of a seed
-    start: str = ""  # fingerprint of the first weights of a torch classifier
-    tried: tuple[tuple[float, float], ...] = ()  # dose and held-out score of each candidate, if there are
-
-    def score(self, metric: str) -> float:
-        """Return a metric of METRICS."""
-        return METRICS[metric](self.y_true, self.y_pred, self.y_score)
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """All metrics, less those of scores where there are none."""
-        names = [name for name in METRICS if self.y_score is not None or name not in RANKINGS]
-        return {name: self.score(name) for name in names}
-
-    @property
-    def calibration_error(self) -> float:
-        """Expected calibration error in [0, 1]; NaN where the classifier gives no probabilities."""
-        return calibration_error(self.y_true, self.y_score)
-
-    def recalls(self, n_classes: int) -> np.ndarray[Any, Any]:
-        """Return the recall of each class (n_classes,), NaN where the test part has none of it."""
-        return recalls(self.y_true, self.y_pred, n_classes)
-
-
-@dataclass(frozen=True)
-class FailedCell:
-    """One arm in one seed that ended with an error."""
-
-    arm: str
-    seed: int
-    error: str
+__all__ = ["Comparison"]
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from ganaug.errors import ConfigError, GanaugWarning
 from ganaug.experiment.arms import Arm, described
 from ganaug.experiment.bench import Plan, fill_of
 from ganaug.experiment.cell_folder import CellFolder
-from ganaug.experiment.cells import Part, Trained, check_start, grid_png
+from ganaug.experiment.cells import Cell, FailedCell
 from ganaug.experiment.classifiers import default_classifier
-from ganaug.experiment.comparison import Cell, Comparison, FailedCell
+from ganaug.experiment.comparison import Comparison
 from ganaug.experiment.inputs import (
     as_rows,
     check_classifier,
@@ -32,6 +32,7 @@ from ganaug.experiment.inputs import (
     resolve_arms,
     shared_samples,
 )
+from ganaug.experiment.jobs import Part, Trained, check_start, grid_png
 from ganaug.experiment.metrics import METRICS
 from ganaug.experiment.schedule import run_cells
 from ganaug.experiment.specimens import specimens_of

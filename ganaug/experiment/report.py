@@ -19,7 +19,8 @@ from ganaug.experiment.specimens import Specimens
 from ganaug.experiment.svg import plain_label
 
 if TYPE_CHECKING:
-    from ganaug.experiment.comparison import Cell, Comparison
+    from ganaug.experiment.cells import Cell
+    from ganaug.experiment.comparison import Comparison
 
 __all__ = ["write_report"]
 

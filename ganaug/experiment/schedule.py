@@ -8,8 +8,9 @@ import joblib
 
 from ganaug.experiment.bench import Plan
 from ganaug.experiment.cell_folder import CellFolder
-from ganaug.experiment.cells import Part, Trained, run_cell, train_generator
-from ganaug.experiment.comparison import LEAST_SEEDS, Cell, FailedCell
+from ganaug.experiment.cells import Cell, FailedCell
+from ganaug.experiment.jobs import Part, Trained, run_cell, train_generator
+from ganaug.experiment.recalls import LEAST_SEEDS
 
 
 def run_cells(

@@ -19,7 +19,8 @@ from ganaug._checks import known_name
 from ganaug.errors import ConfigError, GanaugWarning
 
 if TYPE_CHECKING:
-    from ganaug.experiment.comparison import Cell, Comparison
+    from ganaug.experiment.cells import Cell
+    from ganaug.experiment.comparison import Comparison
 
 __all__ = ["MLflowTracker", "NullTracker", "Record", "Tracker"]
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from ganaug.experiment.bootstrap import RESAMPLED, resample_counts, resampled_scores
-from ganaug.experiment.comparison import Cell, Comparison
+from ganaug.experiment.cells import Cell
+from ganaug.experiment.comparison import Comparison
 from ganaug.experiment.metrics import METRICS, calibration_error
 from ganaug.experiment.power import power, power_of
 from ganaug.experiment.statistics import Estimate, crossed_estimate, gain_over_all, holm, paired_estimate

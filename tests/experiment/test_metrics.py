@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from ganaug.experiment.comparison import Cell
+from ganaug.experiment.cells import Cell
 from ganaug.experiment.metrics import METRICS
 
 rng = np.random.default_rng(0)

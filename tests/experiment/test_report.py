@@ -12,7 +12,8 @@ from sklearn.metrics import recall_score
 
 from ganaug import ConditionalGAN, compare
 from ganaug.errors import OutputExistsError
-from ganaug.experiment.comparison import Cell, Comparison, FailedCell
+from ganaug.experiment.cells import Cell, FailedCell
+from ganaug.experiment.comparison import Comparison
 from ganaug.experiment.report import write_report
 from ganaug.experiment.specimens import ColumnShares, Specimens, specimens_of
 from ganaug.experiment.svg import VARIABLES, distinct_labels, plain_label

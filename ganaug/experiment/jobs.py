@@ -1,0 +1,102 @@
+"""Cells of a comparison: one arm in one seed, each a job that can run in any process."""
+
+import io
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ganaug._random import derive
+from ganaug.errors import ConfigError, DataError, TrainingDivergedError
+from ganaug.experiment.bench import Bench, Plan, same_start
+from ganaug.experiment.cells import Cell, FailedCell
+from ganaug.generator import ConditionalGAN
+
+
+@dataclass(frozen=True)
+class Part:
+    """The split of one seed."""
+
+    seed: int
+    X: Any
+    y: np.ndarray[Any, Any]
+    X_test: Any
+    y_test: np.ndarray[Any, Any]
+    groups: np.ndarray[Any, Any] | None = None
+    reserve: tuple[Any, np.ndarray[Any, Any]] | None = None  # of neither part
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The generator of one seed, or why there is none."""
+
+    seed: int
+    gan: ConditionalGAN | None
+    seconds: float = 0.0
+    error: str = ""
+
+
+def train_generator(plan: Plan, part: Part) -> Trained:
+    """Train the generator of a seed on its training part."""
+    with one_thread():
+        bench = bench_of(plan, part, None)
+        try:
+            return Trained(part.seed, bench.fitted_gan(), bench.gan_seconds)
+        except TrainingDivergedError as error:
+            return Trained(part.seed, None, error=f"the generator: {error}")
+
+
+def run_cell(plan: Plan, part: Part, arm: str, trained: Trained | None) -> Cell | FailedCell:
+    """Return what one arm does in one seed; an error of the classifier or the arm is part of that."""
+    if trained is not None and trained.gan is None:
+        return FailedCell(arm=arm, seed=part.seed, error=trained.error)
+    with one_thread():
+        bench = bench_of(plan, part, trained)
+        c_test = bench.schema.encode_y(part.y_test).numpy()
+        try:
+            outcome = bench.outcome(arm, plan.arms[arm], part.X_test)
+        except (ConfigError, DataError):
+            raise
+        except Exception as error:
+            line = traceback.extract_tb(error.__traceback__)[-1]
+            text = f"{type(error).__name__}: {error} ({line.name}, line {line.lineno})"
+            return FailedCell(arm=arm, seed=part.seed, error=text)
+        return Cell(arm=arm, seed=part.seed, y_true=c_test, n_train=len(bench.c), **vars(outcome))
+
+
+def bench_of(plan: Plan, part: Part, trained: Trained | None) -> Bench:
+    """Return the bench of a seed's training part, with the generator that is trained already."""
+    seed = derive(plan.random_state, "seed", part.seed)
+    bench = Bench(plan, part.X, part.y, seed, groups=part.groups, reserve=part.reserve)
+    if trained is not None:
+        bench.gan, bench.gan_seconds = trained.gan, trained.seconds
+    return bench
+
+
+def check_start(cells: Sequence[Cell]) -> None:
+    """Raise where the last cell's classifier started from other weights than those of its seed before."""
+    for cell in cells[:-1]:
+        if cell.seed == cells[-1].seed:
+            same_start(cell.start, cells[-1].start)
+
+
+def grid_png(gan: ConditionalGAN) -> bytes:
+    """Return a picture of the samples of a generator."""
+    png = io.BytesIO()
+    gan.sample_grid().save(png, format="PNG")
+    return png.getvalue()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread of torch, so that results do not depend on how many jobs run."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
