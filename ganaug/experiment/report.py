@@ -158,6 +158,8 @@ def _frame(frame: Any) -> Table:
 def _text(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         return "–" if np.isnan(value) else f"{value:.2f}"
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else ""
     return str(value)
 
 

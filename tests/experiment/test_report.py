@@ -220,7 +220,7 @@ def test_all_arms_seeds_classes_and_settings_are_there(pictured):
         row = f"<bdi>{cell.arm}</bdi></th><td>{cell.seed}</td><td>{100 * cell.score('balanced_accuracy'):.2f}"
         assert row in text
     for name, recalls in result.per_class.iterrows():
-        cells = "".join(f"<td>{v:.2f}</td>" for v in recalls)
+        cells = "".join(f"<td>{'' if v is False else f'{v:.2f}'}</td>" for v in recalls)
         assert f"<bdi>{name}</bdi></th>{cells}" in text
     assert "versions.ganaug" in said
     assert "gan.network" in said
