@@ -9,8 +9,8 @@ A `train_size` leaves the test parts as they are, and so this rho. What two seed
 training samples falls to ``train_size / n``: where that is at most rho, no mixture of the variances due
 to training and test samples makes scores correlate by more than rho; where it is more, it is still less
 than without `train_size`. ``n_test / train_size`` instead would grow without bound as seeds come to
-share less. With a given test set, for which alone the interval holds, the shared training samples are all
-that correlates: rho is ``train_size / n``.
+share less. With a given test set the shared training samples are all that correlates: rho is
+``train_size / n``; the verdict uses two levels there instead (`statistics.crossed_estimate`).
 """
 
 from collections.abc import Mapping
@@ -71,7 +71,10 @@ def make_splits(
     if labelled_per_class is not None:
         return _labelled(y, seeds, labelled_per_class, n_given_test, seed)
     if n_given_test is not None:
-        note = "every seed trains on all of X and tests on the given test set"
+        note = (
+            "every seed trains on all of X and tests on the given test set; the interval is about new test "
+            "samples and new random numbers, with these training samples"
+        )
         whole = Splits([np.arange(len(y))] * seeds, None, n_given_test / len(y), note)
     elif folds is not None:
         whole = _folded(y, seeds, folds, groups, seed)
@@ -188,7 +191,10 @@ def _subsampled(y: np.ndarray[Any, Any], whole: Splits, train_size: int, seed: i
         return replace(whole, train=train, note=note, reserve=reserve)
     if train_size == len(y):
         return whole
-    note = f"each seed draws a stratified {train_size} samples of X to train on; one given test set"
+    note = (
+        f"each seed draws a stratified {train_size} samples of X to train on; one given test set; the "
+        "interval is about new test samples, and new draws from X"
+    )
     return Splits(train, None, train_size / (len(y) - train_size), note, reserve)
 
 
@@ -242,9 +248,15 @@ def _labelled(
     if n_given_test is None:
         return Splits(train, rest, 0.0, "each seed has its own training and test samples")
     if disjoint:
-        note = "each seed has its own training samples; the interval holds for the given test set"
+        note = (
+            "each seed has its own training samples; one given test set; the interval is about new samples "
+            "of both kinds"
+        )
         return Splits(train, None, 0.0, note, rest)
-    note = "training samples are drawn anew per seed and may be shared; one given test set"
+    note = (
+        "training samples are drawn anew per seed and may be shared; one given test set; the interval is "
+        "about new test samples, and new draws from X"
+    )
     return Splits(train, None, n_given_test / len(train[0]), note, rest)
 
 
