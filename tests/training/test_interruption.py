@@ -17,7 +17,7 @@ import torch
 from ganaug.training.checkpoint import load_tensors
 from ganaug.training.interrupt import StopSignals
 
-BUDGET = 600_000
+BUDGET = 300_000
 
 
 def fit(folder: Path, name: str, *options: str) -> subprocess.Popen[str]:
