@@ -24,7 +24,10 @@ class Power:
         """Return one sentence."""
         now = f"the present seeds would show a gain of {self.smallest_gain:.2f}"
         if self.seeds is not None:
-            return f"A gain of {self.gain:g} points would need {self.seeds} seeds; {now}."
+            return (
+                f"At the spread that was seen, a gain of {self.gain:g} points would need about {self.seeds} "
+                f"seeds, and more where few seeds have seen too little of it; {now}."
+            )
         larger = (self.least_gain / self.gain) ** 2
         return (
             f"No number of seeds would show a gain of {self.gain:g} points, but a test part more than "
