@@ -184,7 +184,7 @@ class Bench:
         return classic_transform(self.x, seed=self.seed, compose=compose)
 
     def held_out(self, name: str, arm: Arm) -> HeldOut:
-        """Return what each candidate of an arm does on samples held out of this part, all fitted anew."""
+        """Return what each candidate of an arm does on samples held out of this part; the encoding stays."""
         truth: list[np.ndarray[Any, Any]] = []
         outcomes: list[list[Outcome]] = [[] for _ in arm.among]
         for inner, X_rest, c_rest in self._inner:

@@ -29,7 +29,7 @@ class Record(Protocol):
     """One comparison that is being recorded."""
 
     def cells(self, cells: "Sequence[Cell]") -> None:
-        """Record the cells of a finished seed."""
+        """Record cells that are finished, or were before."""
         ...
 
     def result(self, result: "Comparison") -> None:
