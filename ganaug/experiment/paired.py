@@ -1,47 +1,25 @@
 """compare: the same classifier under every arm, paired by seed, with nothing fitted outside training."""
 
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ganaug._checks import known_name, number
-from ganaug._random import Seed, as_seed
-from ganaug.config import GANConfig, resolve_config
-from ganaug.data.schema import Schema, take
-from ganaug.data.sources import dataset_arrays, is_dataset
-from ganaug.errors import ConfigError, GanaugWarning
-from ganaug.experiment.arms import Arm, described
-from ganaug.experiment.bench import Plan, fill_of
+from ganaug._checks import number
+from ganaug._random import Seed
+from ganaug.config import GANConfig
+from ganaug.errors import ConfigError
+from ganaug.experiment.arms import Arm
 from ganaug.experiment.cell_folder import CellFolder
 from ganaug.experiment.cells import Cell, FailedCell
-from ganaug.experiment.classifiers import default_classifier
 from ganaug.experiment.comparison import Comparison
-from ganaug.experiment.inputs import (
-    as_rows,
-    check_classifier,
-    check_parts,
-    check_reserve,
-    fitting_arms,
-    given_groups,
-    given_test_set,
-    resolve_arms,
-    shared_samples,
-)
-from ganaug.experiment.jobs import Part, Trained, check_start, grid_png
-from ganaug.experiment.metrics import METRICS
+from ganaug.experiment.jobs import Trained, check_start, grid_png
 from ganaug.experiment.schedule import run_cells
+from ganaug.experiment.setup import Setup, set_up
 from ganaug.experiment.specimens import specimens_of
-from ganaug.experiment.splits import Labelled, make_splits
+from ganaug.experiment.splits import Labelled
 from ganaug.experiment.tracking import Tracker, resolve_tracker
 from ganaug.mixing.fill import Fill
-from ganaug.training.game import resolve_game
-from ganaug.training.run import data_digest
-from ganaug.training.state import torch_device
 
 __all__ = ["compare"]
 
@@ -55,6 +33,7 @@ def compare(
     primary: str | None = None,
     seeds: int = 5,
     metric: str = "balanced_accuracy",
+    rope: float = 0.5,
     fill: Fill = "auto",
     labelled_per_class: Labelled = None,
     test: Any = None,
@@ -107,6 +86,8 @@ def compare(
     metric : {"balanced_accuracy", "accuracy", "macro_f1", "average_precision"}, default="balanced_accuracy"
         What is compared. "average_precision" is that of the second of two classes in sorted order, or
         the mean of one class against the rest.
+    rope : float, default=0.5
+        Region of practical equivalence, in points: a smaller difference is of no interest to you.
     fill : {"auto", "balance"}, float, dict or callable, default="auto"
         How many samples arms add, see `ganaug.mixing.fill.fill_counts`. "auto" balances classes,
         and doubles all of them where they are within 1.5 times of each other already.
@@ -184,102 +165,40 @@ def compare(
     ['role', 'balanced_accuracy']
     """
     started = time.perf_counter()
-    if y is None and is_dataset(X):
-        X, y, found = dataset_arrays(X)
-        names = names if names is not None else found
-    schema = Schema.fit(X, y, names=names)
-    X, y = as_rows(X), np.asarray(y)
-    chosen, primary = resolve_arms(arms, primary, kind=schema.kind)
-    known_name("metric", metric, METRICS)
-    number("steps", steps, low=1, integer=True)
-    number("batch_size", batch_size, low=1, integer=True)
     if n_jobs == 0:
-        raise ConfigError("n_jobs must be a number of seeds, -1 for one per processor, or None; got 0.")
-    if classic is not None and not hasattr(classic, "set_random_seed"):
-        raise ConfigError(f"classic must be an albumentations Compose; got {type(classic).__name__}.")
+        raise ConfigError("n_jobs must be a number of jobs, -1 for one per processor, or None; got 0.")
     tracker = resolve_tracker(tracking)
-    resolved = resolve_config(preset, config, train_images, kind=schema.kind)
-    resolve_game(resolved)
-    torch_device(device)
-    seed = as_seed(random_state)
-    given_test = None if test is None else given_test_set(test, schema)
     if resume and out is None:
         raise ConfigError("resume=True needs the folder of the comparison; got out=None.")
     if max_minutes is not None:
         number("max_minutes", max_minutes, low=0)
-    groups = None if groups is None else given_groups(groups, len(y))
-    model = check_classifier(classifier, schema, metric=metric, seed=seed)
-    chosen = fitting_arms(chosen, model, schema, X, metric=metric, named=arms is not None)
-    splits = make_splits(
+    setup = set_up(
+        X,
         y,
+        classifier=classifier,
+        arms=arms,
+        primary=primary,
         seeds=seeds,
+        metric=metric,
+        rope=rope,
+        fill=fill,
         labelled_per_class=labelled_per_class,
+        test=test,
         test_size=test_size,
         folds=folds,
         train_size=train_size,
-        n_given_test=len(given_test[1]) if given_test else None,
         groups=groups,
-        seed=seed,
-    )
-    check_parts(y, splits)
-    oracles = [name for name, arm in chosen.items() if arm.role == "oracle"]
-    check_reserve(splits, oracles)
-    if not fill_of(y[splits.train[0]], fill):
-        raise ConfigError(
-            f"fill must add samples, else there is nothing to compare; got {fill!r} for classes that are "
-            "balanced already. A number lifts all of them, e.g. fill=2."
-        )
-    plan = Plan(
-        classifier=classifier,
-        arms=chosen,
-        metric=metric,
-        fill=fill,
         steps=steps,
         batch_size=batch_size,
-        config=resolved,
-        device=device,
         classic=classic,
-        names=schema.names,
-        random_state=seed,
+        names=names,
+        preset=preset,
+        config=config,
+        train_images=train_images,
+        device=device,
+        random_state=random_state,
     )
-
-    def part(s: int) -> Part:
-        rows = splits.train[s]
-        tests = splits.test or []
-        X_test, y_test = given_test or (take(X, tests[s]), y[tests[s]])
-        spare = None
-        if splits.reserve is not None and oracles:
-            spare = take(X, splits.reserve[s]), y[splits.reserve[s]]
-        own_groups = None if groups is None else groups[rows]
-        return Part(s, take(X, rows), y[rows], X_test, y_test, own_groups, spare)
-
-    settings = {
-        "classifier": described(default_classifier(schema) if classifier is None else classifier),
-        "seeds": seeds,
-        "random_state": seed,
-        "steps": steps,
-        "batch_size": batch_size,
-        "fill": fill if isinstance(fill, (str, int, float)) else described(fill),
-        "n_train": len(splits.train[0]),
-        "n_test": len(part(0).y_test),
-        "labelled_per_class": str(labelled_per_class),
-        "folds": folds,
-        "train_size": train_size,
-        "splits": splits.note,
-        "gan": plan.config.to_dict(),
-        "data_digest": data_digest(schema.encode_X(X), schema.encode_y(y)),
-        "n_reserve": 0 if splits.reserve is None else len(splits.reserve[0]),
-        "groups": None if groups is None else len(np.unique(groups)),
-        "test_samples_in_training": shared_samples(schema, X, splits, given_test),
-        "versions": {n: version(n) for n in ("ganaug", "torch", "scikit-learn", "numpy")},
-    }
-    if given_test and settings["test_samples_in_training"]:
-        warnings.warn(
-            f"{settings['test_samples_in_training']} samples of the test set are training samples too, "
-            "which makes every arm look better than it is. Take them out of one of the two.",
-            GanaugWarning,
-            stacklevel=2,
-        )
+    plan, schema, chosen, settings = setup.plan, setup.schema, setup.plan.arms, setup.settings
 
     folder = None
     cells: list[Cell] = []
@@ -297,12 +216,12 @@ def compare(
         nonlocal first
         first = trained if trained.seed == 0 else first
 
-    with tracker.comparison(settings, primary=primary, metric=metric, names=schema.names) as record:
+    with tracker.comparison(settings, primary=setup.primary, metric=metric, names=schema.names) as record:
         if cells:
             record.cells(cells)
         running = run_cells(
             plan,
-            part,
+            setup.part,
             seeds,
             done={(c.arm, c.seed) for c in cells},
             folder=folder,
@@ -319,21 +238,31 @@ def compare(
                 record.cells([cell])
             if on_cell is not None:
                 on_cell(len(cells) + len(failed), seeds * len(chosen))
-        order = list(chosen)
-        gan = None if first is None else first.gan
-        result = Comparison(
-            cells=tuple(sorted(cells, key=lambda c: (c.seed, order.index(c.arm)))),
-            failed=tuple(sorted(failed, key=lambda c: (c.seed, order.index(c.arm)))),
-            roles={name: arm.role for name, arm in chosen.items()},
-            primary=primary,
-            metric=metric,
-            overlap=splits.overlap,
-            given_test=given_test is not None,
-            class_names=schema.names,
-            settings=settings,
-            wall_seconds=time.perf_counter() - started,
-            sample_grid=grid_png(gan) if gan is not None and schema.kind == "image" else None,
-            specimens=None if gan is None else specimens_of(gan, part(0).X, part(0).y, seed=seed),
-        ).without_failures()
+        result = _comparison(setup, cells, failed, first, seconds=time.perf_counter() - started)
         record.result(result)
     return result
+
+
+def _comparison(
+    setup: Setup, cells: list[Cell], failed: list[FailedCell], first: Trained | None, *, seconds: float
+) -> Comparison:
+    """Return what the cells say, with samples of the first seed's generator."""
+    order = list(setup.plan.arms)
+    gan, part = None if first is None else first.gan, setup.part(0)
+    return Comparison(
+        cells=tuple(sorted(cells, key=lambda c: (c.seed, order.index(c.arm)))),
+        failed=tuple(sorted(failed, key=lambda c: (c.seed, order.index(c.arm)))),
+        roles={name: arm.role for name, arm in setup.plan.arms.items()},
+        primary=setup.primary,
+        metric=setup.plan.metric,
+        overlap=setup.splits.overlap,
+        given_test=setup.given_test is not None,
+        rope=setup.rope,
+        class_names=setup.schema.names,
+        settings=setup.settings,
+        wall_seconds=seconds,
+        sample_grid=grid_png(gan) if gan is not None and setup.schema.kind == "image" else None,
+        specimens=specimens_of(gan, part.X, part.y, seed=setup.plan.random_state)
+        if gan is not None
+        else None,
+    ).without_failures()

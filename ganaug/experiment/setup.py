@@ -1,0 +1,178 @@
+"""Setup: a comparison that has been checked, before anything is trained."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from ganaug._checks import known_name, number
+from ganaug._random import Seed, as_seed
+from ganaug.config import GANConfig, resolve_config
+from ganaug.data.schema import Schema, take
+from ganaug.data.sources import dataset_arrays, is_dataset
+from ganaug.errors import ConfigError, GanaugWarning
+from ganaug.experiment.arms import Arm, described
+from ganaug.experiment.bench import Plan, fill_of
+from ganaug.experiment.classifiers import default_classifier
+from ganaug.experiment.inputs import (
+    as_rows,
+    check_classifier,
+    check_parts,
+    check_reserve,
+    fitting_arms,
+    given_groups,
+    given_test_set,
+    resolve_arms,
+    shared_samples,
+)
+from ganaug.experiment.jobs import Part
+from ganaug.experiment.metrics import METRICS
+from ganaug.experiment.splits import Labelled, Splits, make_splits
+from ganaug.mixing.fill import Fill
+from ganaug.training.game import resolve_game
+from ganaug.training.run import data_digest
+from ganaug.training.state import torch_device
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all seeds share, and the parts of each."""
+
+    X: Any
+    y: np.ndarray[Any, Any]
+    schema: Schema
+    plan: Plan
+    splits: Splits
+    primary: str
+    rope: float  # points
+    given_test: tuple[Any, np.ndarray[Any, Any]] | None
+    groups: np.ndarray[Any, Any] | None
+    settings: dict[str, Any]  # for the record
+
+    @property
+    def seeds(self) -> int:
+        """How many paired repetitions there are."""
+        return len(self.splits.train)
+
+    def part(self, seed: int) -> Part:
+        """Return the samples of one seed."""
+        X, y, splits, rows = self.X, self.y, self.splits, self.splits.train[seed]
+        tests = splits.test or []
+        X_test, y_test = self.given_test or (take(X, tests[seed]), y[tests[seed]])
+        groups = None if self.groups is None else self.groups[rows]
+        reserve = None
+        if splits.reserve is not None and any(arm.role == "oracle" for arm in self.plan.arms.values()):
+            reserve = take(X, splits.reserve[seed]), y[splits.reserve[seed]]
+        return Part(seed, take(X, rows), y[rows], X_test, y_test, groups, reserve)
+
+
+def set_up(
+    X: Any,
+    y: Any,
+    *,
+    classifier: Any,
+    arms: Sequence[str] | Mapping[str, Arm] | None,
+    primary: str | None,
+    seeds: int,
+    metric: str,
+    rope: float,
+    fill: Fill,
+    labelled_per_class: Labelled,
+    test: Any,
+    test_size: float,
+    folds: int | None,
+    train_size: int | None,
+    groups: Any,
+    steps: int,
+    batch_size: int,
+    classic: Any,
+    names: Sequence[str] | None,
+    preset: str,
+    config: GANConfig | None,
+    train_images: int | None,
+    device: str,
+    random_state: Seed,
+) -> Setup:
+    """Check the arguments of `compare`, and split the samples."""
+    if y is None and is_dataset(X):
+        X, y, found = dataset_arrays(X)
+        names = names if names is not None else found
+    schema = Schema.fit(X, y, names=names)
+    X, y = as_rows(X), np.asarray(y)
+    chosen, primary = resolve_arms(arms, primary, kind=schema.kind)
+    known_name("metric", metric, METRICS)
+    number("rope", rope, low=0)
+    number("steps", steps, low=1, integer=True)
+    number("batch_size", batch_size, low=1, integer=True)
+    if classic is not None and not hasattr(classic, "set_random_seed"):
+        raise ConfigError(f"classic must be an albumentations Compose; got {type(classic).__name__}.")
+    resolved = resolve_config(preset, config, train_images, kind=schema.kind)
+    resolve_game(resolved)
+    torch_device(device)
+    seed = as_seed(random_state)
+    given_test = None if test is None else given_test_set(test, schema)
+    groups = None if groups is None else given_groups(groups, len(y))
+    model = check_classifier(classifier, schema, metric=metric, seed=seed)
+    chosen = fitting_arms(chosen, model, schema, X, metric=metric, named=arms is not None)
+    splits = make_splits(
+        y,
+        seeds=seeds,
+        labelled_per_class=labelled_per_class,
+        test_size=test_size,
+        folds=folds,
+        train_size=train_size,
+        n_given_test=len(given_test[1]) if given_test else None,
+        groups=groups,
+        seed=seed,
+    )
+    check_parts(y, splits)
+    check_reserve(splits, [name for name, arm in chosen.items() if arm.role == "oracle"])
+    if not fill_of(y[splits.train[0]], fill):
+        raise ConfigError(
+            f"fill must add samples, else there is nothing to compare; got {fill!r} for classes that are "
+            "balanced already. A number lifts all of them, e.g. fill=2."
+        )
+    plan = Plan(
+        classifier=classifier,
+        arms=chosen,
+        metric=metric,
+        fill=fill,
+        steps=steps,
+        batch_size=batch_size,
+        config=resolved,
+        device=device,
+        classic=classic,
+        names=schema.names,
+        random_state=seed,
+    )
+    settings = {
+        "classifier": described(default_classifier(schema) if classifier is None else classifier),
+        "seeds": seeds,
+        "random_state": seed,
+        "steps": steps,
+        "batch_size": batch_size,
+        "fill": fill if isinstance(fill, (str, int, float)) else described(fill),
+        "n_train": len(splits.train[0]),
+        "n_test": len(given_test[1] if given_test else (splits.test or [])[0]),
+        "labelled_per_class": str(labelled_per_class),
+        "folds": folds,
+        "train_size": train_size,
+        "splits": splits.note,
+        "gan": resolved.to_dict(),
+        "data_digest": data_digest(schema.encode_X(X), schema.encode_y(y)),
+        "n_reserve": 0 if splits.reserve is None else len(splits.reserve[0]),
+        "groups": None if groups is None else len(np.unique(groups)),
+        "test_samples_in_training": shared_samples(schema, X, splits, given_test),
+        "versions": {n: version(n) for n in ("ganaug", "torch", "scikit-learn", "numpy")},
+    }
+    if given_test and settings["test_samples_in_training"]:
+        warnings.warn(
+            f"{settings['test_samples_in_training']} samples of the test set are training samples too, "
+            "which makes every arm look better than it is. Take them out of one of the two.",
+            GanaugWarning,
+            stacklevel=3,
+        )
+    return Setup(X, y, schema, plan, splits, primary, rope, given_test, groups, settings)
