@@ -177,7 +177,7 @@ def test_progress_counts_rows_of_a_table_and_images_of_images(tmp_path, monkeypa
         units.append((what, total, unit))
         yield lambda *_: None
 
-    monkeypatch.setattr(cli, "progress", seen)
+    monkeypatch.setattr(sys.modules["ganaug.commands.fit"], "progress", seen)
     invoke("fit", write_mixed(tmp_path / "t.csv"), "--target", "kind", "--out", tmp_path / "a", *BUDGET)
     invoke("fit", write_npz(tmp_path / "d.npz"), "--out", tmp_path / "b", *BUDGET)
     assert units == [("training", 64, "rows"), ("training", 64, "images")]
@@ -206,6 +206,52 @@ def test_a_comparison_is_printed_with_its_verdict(tmp_path):
     assert "over best control" in shown.stdout
     assert "3 paired seeds" in shown.stdout
     assert list(tmp_path.iterdir()) == [data]
+
+
+def test_a_dry_run_prints_plan_cost_and_power_and_keeps_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = write_npz(tmp_path / "d.npz")
+    shown = invoke("compare", data, "--dry-run", "--seeds", 3, "--labelled", 5, "--steps", 3, *BUDGET,
+                   "--out", "kept")  # fmt: skip
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith("21 cells: 7 arms in 3 paired seeds; ")
+    assert "gan + classic  treatment, 1 classifier a seed, twin: classic, the verdict is" in shown.stdout
+    assert "Cost: about " in shown.stdout
+    assert "Power, by the difference of classic and nothing: " in shown.stdout
+    assert list(tmp_path.iterdir()) == [data]
+
+
+def test_groups_stay_together_and_are_no_feature(tmp_path):
+    frame = pd.read_csv(write_csv(tmp_path / "t.csv"))
+    frame["patient"] = np.arange(60) // 2
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    args = ("compare", tmp_path / "t.csv", "--target", "kind", "--no-track", "--seeds", 3, "--arms",
+            "nothing,gan", "--classifier", "logistic", "--json", "--jobs", 1, *BUDGET)  # fmt: skip
+    record = json.loads(invoke(*args, "--groups", "patient").stdout)
+    assert record["settings"]["groups"] == 30
+    assert "30 groups kept together" in record["settings"]["splits"]
+    assert open_data(tmp_path / "t.csv", target="kind", groups="patient").X.columns.tolist() == [*"abcdef"]
+    with pytest.raises(DataError, match=r"no column 'doctor'.*--groups"):
+        invoke(*args, "--groups", "doctor")
+    with pytest.raises(DataError, match="must not be that of labels"):
+        invoke(*args, "--groups", "kind")
+    np.savez(tmp_path / "d.npz", x=IMAGES, y=DIGITS, site=np.arange(60) // 3)
+    assert open_data(tmp_path / "d.npz", groups="site").groups.max() == 19
+    with pytest.raises(DataError, match="no array 'day'"):
+        open_data(tmp_path / "d.npz", groups="day")
+    with pytest.raises(DataError, match="digits has neither"):
+        open_data("digits", groups="day")
+
+
+def test_a_verdict_that_is_worse_than_asked_for_exits_with_5(tmp_path, command):
+    data = write_npz(tmp_path / "d.npz")
+    args = ("compare", data, "--no-track", "--seeds", 3, "--labelled", 5, "--arms", "nothing, gan",
+            "--classifier", "forest", "--jobs", 1, *BUDGET)  # fmt: skip
+    code, out, err = command(*args, "--fail-unless", "helps")
+    assert (code, "Verdict: no " in out) == (5, True)
+    assert err == "the verdict is worse than 'helps': no evidence\n"
+    assert command(*args, "--fail-unless", "no evidence")[0] == 0
+    assert command(*args, "--fail-unless", "hurts")[0] == 2
 
 
 def test_folds_a_training_size_and_a_metric_reach_the_comparison(tmp_path):

@@ -30,9 +30,10 @@ class Source:
     class_names: tuple[str, ...] | None = None
     test: tuple[Any, np.ndarray[Any, Any]] | None = None  # where the file has a test part
     labelled_per_class: int | None = None  # where a comparison should use a small part only
+    groups: np.ndarray[Any, Any] | None = None  # of samples that belong together
 
 
-def open_data(data: str | Path, *, target: str = "target") -> Source:
+def open_data(data: str | Path, *, target: str = "target", groups: str | None = None) -> Source:
     """Open a data set by name or path.
 
     Parameters
@@ -42,11 +43,14 @@ def open_data(data: str | Path, *, target: str = "target") -> Source:
         (``root/class/*.png|jpg``), an ``.npz`` with arrays ``x*`` and ``y*``, or a ``.csv``.
     target : str, default="target"
         Name of the label column of a ``.csv``.
+    groups : str or None, default=None
+        Name of a column of a ``.csv`` or an array of an ``.npz`` that tells which samples belong together
+        (patient, site, day); it is taken out of ``X``.
 
     Returns
     -------
     Source
-        With ``X``, ``y``, and where known ``class_names`` and ``test``.
+        With ``X``, ``y``, and where known ``class_names``, ``test`` and ``groups``.
 
     Raises
     ------
@@ -59,12 +63,14 @@ def open_data(data: str | Path, *, target: str = "target") -> Source:
     >>> source.X.shape, source.X.dtype
     ((1797, 8, 8), dtype('uint8'))
     """
+    path = Path(data)
+    if groups is not None and path.suffix not in (".csv", ".npz"):
+        raise DataError(f"groups must be a column of a .csv or an array of an .npz; {data} has neither.")
     if str(data) == "digits":
         from sklearn.datasets import load_digits
 
         digits = load_digits()
         return Source("digits", digits.images.astype(np.uint8), digits.target, labelled_per_class=10)
-    path = Path(data)
     if path.is_dir():
         return _image_folder(path)
     if not path.is_file():
@@ -73,9 +79,9 @@ def open_data(data: str | Path, *, target: str = "target") -> Source:
             f"DATA must be 'digits', an image folder, an .npz or a .csv; there is no {str(data)!r}.{near}"
         )
     if path.suffix == ".npz":
-        return _npz(path)
+        return _npz(path, groups)
     if path.suffix == ".csv":
-        return _csv(path, target)
+        return _csv(path, target, groups)
     raise DataError(f"{path} must be an image folder, an .npz or a .csv; got {path.suffix!r}.")
 
 
@@ -200,7 +206,7 @@ def _size(image: np.ndarray[Any, Any]) -> str:
     return f"{image.shape[1]} x {image.shape[0]}"
 
 
-def _npz(path: Path) -> Source:
+def _npz(path: Path, groups: str | None) -> Source:
     try:
         with zipfile.ZipFile(path):  # np.load also opens a bare .npy
             pass
@@ -211,12 +217,15 @@ def _npz(path: Path) -> Source:
     train = _pair(arrays, ("", "_train"))
     if train is None:
         raise DataError(f"{path} must hold arrays x and y (or x_train and y_train); it has {listed(arrays)}.")
+    if groups is not None and groups not in arrays:
+        raise DataError(f"{path} has no array {groups!r} of groups; it has {listed(arrays)}.")
     classes = arrays.get("classes")
     return Source(
         path.stem,
         *train,
         class_names=None if classes is None else tuple(str(c) for c in classes),
         test=_pair(arrays, ("_test",)),
+        groups=None if groups is None else arrays[groups],
     )
 
 
@@ -228,7 +237,7 @@ def _pair(arrays: dict[str, Any], endings: tuple[str, ...]) -> tuple[Any, Any] |
     return None
 
 
-def _csv(path: Path, target: str) -> Source:
+def _csv(path: Path, target: str, groups: str | None) -> Source:
     import pandas as pd
 
     try:
@@ -250,10 +259,14 @@ def _csv(path: Path, target: str) -> Source:
         )
     if not len(frame):
         raise DataError(f"{path} must hold rows under its header; got none.")
-    if target not in frame.columns:
-        raise DataError(
-            f"{path} has no column {target!r}; it has {listed(frame.columns)}. "
-            f"Name the label column with --target.{did_you_mean(target, frame.columns)}"
-        )
+    for column, option in ((target, "--target"), (groups, "--groups")):
+        if column is not None and column not in frame.columns:
+            what = "label column" if option == "--target" else "column of groups"
+            raise DataError(
+                f"{path} has no column {column!r}; it has {listed(frame.columns)}. "
+                f"Name the {what} with {option}.{did_you_mean(column, frame.columns)}"
+            )
+    if groups == target:
+        raise DataError(f"{path}: the column of groups must not be that of labels; got {groups!r} for both.")
     y = frame.pop(target)
-    return Source(path.stem, frame, y)
+    return Source(path.stem, frame, y, groups=None if groups is None else frame.pop(groups).to_numpy())

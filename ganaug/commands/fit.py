@@ -1,0 +1,80 @@
+"""ganaug fit: train a generator per class and write it to a run folder."""
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ganaug.commands.options import EXIT_RESUME, Data, Device, Json, Preset, Seed, Target, TrainImages
+from ganaug.errors import TrainingInterrupted
+from ganaug.terminal import progress
+
+
+def fit(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="New folder for the run.", show_default=False)],
+    target: Target = "target",
+    preset: Preset = "default",
+    train_images: TrainImages = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Stop after so many minutes, with a generator written.")
+    ] = None,
+    missing: Annotated[
+        str, typer.Option(help="Missing cells of a table: keep (generated too) or fill (none generated).")
+    ] = "keep",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run in OUT.")] = False,
+    track: Annotated[bool, typer.Option("--track", help="Record the training in MLflow.")] = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Train a generator per class and write it to a run folder."""
+    from ganaug.config import GANConfig, resolve_config
+    from ganaug.data.schema import kind_of
+    from ganaug.data.sources import open_data
+    from ganaug.experiment.fit_tracking import MLflowFit
+    from ganaug.generator import ConditionalGAN
+
+    source = open_data(data, target=target)
+    own, kind = GANConfig(max_minutes=max_minutes, missing=missing), kind_of(source.X)
+    config = resolve_config(preset, own, train_images, kind=kind)
+    gan = ConditionalGAN(config=config, device=device, random_state=seed)
+    record = MLflowFit(config, out, experiment="ganaug") if track else None
+    try:
+        unit = "rows" if kind == "table" else "images"
+        with progress("training", config.train_images, unit) as advance, record or nullcontext():
+
+            def on_log(line: dict[str, Any]) -> None:
+                if record is not None:
+                    record(line)
+                shown = [k for k in ("loss/D", "loss/G", "distance", "spread") if k in line]
+                figures = " ".join(f"{k} {line[k]:.2f}" for k in shown)
+                advance(line["images_seen"], f"{figures} | {line['health']}")
+
+            gan.fit(
+                source.X,
+                source.y,
+                names=source.class_names,
+                out=out,
+                resume=resume,
+                on_log=on_log,
+                on_step=advance,
+            )
+    except TrainingInterrupted as interruption:
+        typer.echo(f"{interruption}. Run the same command again with --resume.", err=True)
+        raise typer.Exit(EXIT_RESUME) from None
+    classes = dict(zip(gan.schema_.names, _class_sizes(source.y), strict=True))
+    done = {"run": str(out), "classes": classes, **gan.history_[-1]}
+    if as_json:
+        typer.echo(json.dumps(done))
+    else:
+        typer.echo(f"{out}: a generator for {len(classes)} classes of {len(source.y)} samples.")
+        typer.echo(f"Next: ganaug generate {out} --per-class 50 --out FOLDER")
+
+
+def _class_sizes(y: Any) -> list[int]:
+    import numpy as np
+
+    return [int(n) for n in np.unique(y, return_counts=True)[1]]

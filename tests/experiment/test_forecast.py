@@ -1,0 +1,153 @@
+import json
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+from ganaug import ConditionalGAN, GANConfig, compare
+from ganaug.errors import ConfigError, DataError
+from ganaug.experiment.arms import ARMS, Arm, copies, tuned
+from ganaug.experiment.forecast import Forecast, forecast
+
+pixels, targets = load_digits(return_X_y=True)
+IMAGES, DIGITS = pixels[targets < 3].reshape(-1, 8, 8), targets[targets < 3]
+TINY = GANConfig(width=4, z_dim=4, batch_size=16, train_images=32)
+SETTINGS = {"labelled_per_class": 6, "seeds": 3, "steps": 2, "batch_size": 8, "config": TINY}
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Count the classifiers and generators that are trained."""
+    trained = {"classifiers": 0, "generators": 0}
+
+    def build():
+        trained["classifiers"] += 1
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+
+    fit = ConditionalGAN.fit
+
+    def count_fit(self, *args, **kwargs):
+        trained["generators"] += 1
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(ConditionalGAN, "fit", count_fit)
+    return trained, build
+
+
+@pytest.mark.parametrize(
+    "arms",
+    [
+        ["nothing", "class weights", "oversampling", "gan"],
+        ["nothing", "threshold", "teacher on copies", "gan + teacher"],
+        ["nothing", "tuned oversampling", "tuned gan"],
+    ],
+)
+def test_as_many_classifiers_and_generators_are_trained_as_was_said(counted, arms):
+    trained, build = counted
+    plan = forecast(IMAGES, DIGITS, classifier=build, arms=arms, **SETTINGS)
+    trained.update(classifiers=0, generators=0)
+    compare(IMAGES, DIGITS, classifier=build, arms=arms, **SETTINGS)
+    checks = 2  # modules that are built to be looked at before anything is trained
+    assert trained["classifiers"] - checks == plan.fits
+    assert trained["generators"] == plan.generators
+
+
+def test_no_treatment_is_run():
+    def refuse(part):
+        raise AssertionError("a treatment was looked at")
+
+    arms = {
+        "nothing": ARMS["nothing"],
+        "copies": ARMS["oversampling"],
+        "mine": Arm(role="treatment", extra=refuse),
+    }
+    plan = forecast(IMAGES, DIGITS, classifier="logistic", arms=arms, **SETTINGS)
+    assert plan.pilot == ("copies", "nothing")
+    assert plan.gan_seconds == plan.generators == 0
+
+
+def plan_of(arms, *, seeds, jobs):
+    settings = {"seeds": seeds, "splits": "some", "n_train": 9, "n_test": 9, "classifier": "own"}
+    chosen = {name: ARMS[name] for name in arms}
+    return Forecast(chosen, {}, arms[-1], settings, jobs, 2.0, 10.0, ("nothing",), None)
+
+
+def test_the_cost_is_that_of_waves_of_seeds():
+    arms = ["nothing", "oversampling", "gan"]
+    assert plan_of(arms, seeds=4, jobs=1).wall_seconds == 4 * (10 + 3 * 2)
+    assert plan_of(arms, seeds=4, jobs=2).wall_seconds == 2 * (10 + 3 * 2)
+    assert plan_of(arms, seeds=5, jobs=2).wall_seconds == 2 * (10 + 3 * 2) + (10 + 3)
+    assert plan_of(arms, seeds=4, jobs=2).computing_seconds == 4 * (10 + 3 * 2)
+
+
+def test_no_number_of_jobs_ends_before_the_longest_cell():
+    plan = plan_of(["nothing", "tuned oversampling", "tuned gan"], seeds=3, jobs=100)
+    assert plan.fits == 3 * (1 + 13 + 13)
+    assert plan.generators == 3 * 4
+    assert plan.wall_seconds == 10 + 13 * 2 + 3 * 10
+
+
+def test_controls_that_differ_more_show_less():
+    def noise(part):
+        own = torch.Generator().manual_seed(part.seed)
+        return torch.rand(len(part.extra_c), *part.x.shape[1:], generator=own) * 2 - 1
+
+    def shown(extra):
+        arms = {"nothing": ARMS["nothing"], "twin": Arm(role="control", extra=extra), "gan": ARMS["gan"]}
+        plan = forecast(IMAGES, DIGITS, classifier="logistic", arms=arms, **SETTINGS)
+        assert plan.pilot == ("twin", "nothing")
+        return plan.power.smallest_gain
+
+    assert shown(noise) > 2 * shown(copies)
+
+
+def test_one_control_tells_no_power():
+    plan = forecast(IMAGES, DIGITS, classifier="logistic", arms=["oversampling", "gan"], **SETTINGS)
+    assert plan.power is None
+    assert "Power: not known; it takes two controls" in str(plan)
+
+
+def test_controls_that_never_differ_are_known_to_one_test_sample():
+    arms = {"nothing": Arm(role="control"), "same": Arm(role="control"), "gan": ARMS["gan"]}
+    plan = forecast(IMAGES, DIGITS, classifier=LogisticRegression(), arms=arms, **SETTINGS)
+    assert plan.power.smallest_gain > 0
+
+
+def test_a_classifier_that_fails_has_no_cost_and_no_power():
+    class Broken(LogisticRegression):
+        def fit(self, X, y, sample_weight=None):
+            raise ValueError("no")
+
+    plan = forecast(IMAGES, DIGITS, classifier=Broken(), arms=["nothing", "oversampling", "gan"], **SETTINGS)
+    assert plan.power is None
+    assert "unknown time" in str(plan)
+
+
+def test_what_compare_refuses_is_refused():
+    with pytest.raises(ConfigError, match="Did you mean 'accuracy'"):
+        forecast(IMAGES, DIGITS, metric="acuracy")
+    with pytest.raises(DataError, match="too small for 300 seeds"):
+        forecast(IMAGES, DIGITS, labelled_per_class=6, seeds=300)
+    with pytest.raises(TypeError, match="colour"):
+        forecast(IMAGES, DIGITS, colour="red")
+
+
+def test_the_plan_is_plain_json():
+    plan = forecast(
+        IMAGES, DIGITS, classifier="logistic", arms=["nothing", "oversampling", "gan"], **SETTINGS
+    )
+    record = json.loads(json.dumps(plan.to_dict()))
+    assert record["cells"] == 9
+    assert record["twins"] == {"gan": "oversampling"}
+    assert record["wall_seconds"] > 0
+    assert record["arms"]["gan"]["role"] == "treatment"
+
+
+def test_a_choice_of_doses_counts_each_candidate_in_each_fold():
+    arm = tuned(Arm(role="control", extra=copies, labels="teacher"))
+    arms = {"nothing": ARMS["nothing"], "mine": arm}
+    settings = {"seeds": 1, "splits": "", "n_train": 0, "n_test": 0, "classifier": ""}
+    plan = Forecast(arms, {}, "mine", settings, 1, 1.0, 0.0, (), None)
+    assert plan.fits == 1 + 3 * (1 + 2 + 2 + 2) + 2
