@@ -218,6 +218,24 @@ def test_a_dask_cluster_gives_the_same_numbers(whole):
         assert content(run()) == content(whole)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_ray_cluster_gives_the_same_numbers(whole, monkeypatch):
+    import joblib
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    ray = pytest.importorskip("ray", reason="Ray is large and no dependency of the tests")
+    from ray.util.joblib import register_ray
+
+    ray.init(num_cpus=2, include_dashboard=False)
+    register_ray()
+    try:
+        with joblib.parallel_config(backend="ray"):
+            assert content(run(n_jobs=2)) == content(whole)
+    finally:
+        ray.shutdown()
+
+
 # --- groups ----------------------------------------------------------------------------------------
 
 
