@@ -38,6 +38,7 @@ from ganaug.experiment.schedule import run_cells
 from ganaug.experiment.specimens import specimens_of
 from ganaug.experiment.splits import Labelled, make_splits
 from ganaug.experiment.tracking import Tracker, resolve_tracker
+from ganaug.experiment.twins import learning_curve, twin_of
 from ganaug.mixing.fill import Fill
 from ganaug.training.game import resolve_game
 from ganaug.training.run import data_digest
@@ -329,6 +330,9 @@ def compare(
             metric=metric,
             overlap=splits.overlap,
             given_test=given_test is not None,
+            one_training_set=splits.one_training_set,
+            twins={name: twin_of(name, chosen) for name, arm in chosen.items() if arm.role == "treatment"},
+            learning_curve=learning_curve(chosen),
             class_names=schema.names,
             settings=settings,
             wall_seconds=time.perf_counter() - started,
