@@ -5,6 +5,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
     from ganaug.experiment.comparison import Comparison
 
 
@@ -41,17 +44,33 @@ def progress(what: str, total: int | None, unit: str) -> Iterator[Any]:
 
 
 def print_table(result: "Comparison") -> None:
-    """Print a row per arm to stdout."""
+    """Print a row per arm to stdout, then one per treatment: its gain over its twin, and what it is worth."""
     from rich.console import Console
-    from rich.table import Table
 
-    title = f"{result.metric.replace('_', ' ')} in percent, gains in points [95 % interval]"
-    table = Table(title=title)
-    frame = result.table.drop(columns=["role"]).reset_index()
-    for column in frame.columns:
-        table.add_column(str(column).replace("_", " "), justify="left" if column == "arm" else "right")
-    for row in frame.itertuples(index=False):
-        table.add_row(*(f"{v:.2f}" if isinstance(v, float) else str(v) for v in row))
+    from ganaug.experiment.result_sentences import interval
+
+    metric = f"{result.metric.replace('_', ' ')} in percent, gains in points [95 % interval]"
     console = Console()
     console = console if console.is_terminal else Console(width=140)
-    console.print(table)
+    left_out = ["role", "calibration_error", "fit_seconds", "gan_seconds"]  # for narrow screens
+    console.print(_rows(metric, result.table.drop(columns=left_out, errors="ignore")))
+    gains = [result.gain_over_twin(arm) for arm in result.treatments.index]
+    twins = result.treatments[["twin"]].assign(over_twin=["" if g is None else interval(g) for g in gains])
+    title = "treatments against their twins, which differ in the added samples only"
+    if "worth" in result.treatments:
+        twins = twins.assign(worth_in_real_samples=result.treatments["worth"])
+    console.print(_rows(title, twins))
+
+
+def _rows(title: str, frame: "pd.DataFrame") -> "Table":
+    """Return a table with an arm in each row."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title)
+    frame = frame.reset_index()
+    for column in frame.columns:
+        table.add_column(column.replace("_", " "), justify="left" if column in ("arm", "twin") else "right")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(Text(f"{v:z.2f}" if isinstance(v, float) else str(v)) for v in row))
+    return table

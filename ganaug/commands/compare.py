@@ -151,6 +151,9 @@ def compare(
     else:
         print_table(result)
         typer.echo(f"\nVerdict: {result.sentence}")
+        typer.echo(f"Generator or recipe? {result.twin_sentence}")
+        if "oracle" in result.roles.values():
+            typer.echo(result.worth_sentence)
         typer.echo(f"Splits: {result.settings['splits']}. {result.wall_seconds:.0f} s.")
         if track:
             typer.echo("Recorded in MLflow. See it with: " + _ui_command())

@@ -1,6 +1,6 @@
 """Comparison: the scores of all arms and seeds, and the verdict they allow."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,20 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ganaug.errors import ConfigError
-from ganaug.experiment.bootstrap import CLASSWISE, resample_counts, resampled_scores
 from ganaug.experiment.cells import Cell, FailedCell
+from ganaug.experiment.contrasts import Contrasts
 from ganaug.experiment.power import Power, power
-from ganaug.experiment.recalls import LEAST_SEEDS, recall_gains
-from ganaug.experiment.statistics import (
-    Estimate,
-    Gain,
-    Verdict,
-    against_best_control,
-    crossed_estimate,
-    gain_over_all,
-    holm,
-    paired_estimate,
-)
+from ganaug.experiment.recalls import LEAST_SEEDS
+from ganaug.experiment.result_dict import as_dict
+from ganaug.experiment.result_sentences import twin_sentence, verdict_sentence, worth_sentence
+from ganaug.experiment.result_tables import arm_table, class_table, treatment_table
+from ganaug.experiment.statistics import Gain, Verdict
+from ganaug.experiment.worth import Worth, worth
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,9 +36,15 @@ class Comparison:
     verdict is that of `primary`, named before any score was seen; `treatments` has those of all, at p values
     adjusted for their number.
 
+    A treatment's twin is the control that differs from it in the added samples only: `twin_gain` is what of
+    the gain is the generator's own. A treatment may be above its twin and no better than another control, or
+    above nothing and no better than its twin: then it is the rest of the recipe that helped. Where oracles
+    ran, `worth` is the number of real samples that would have done as much.
+
     Where all seeds share a given test set, the interval is about new seeds and new test samples
     (two variances, one from the seeds, one from resampled test samples). Seeds that draw their training
-    samples from one pool speak for that pool.
+    samples from one pool speak for that pool, and seeds that all train on the same samples for these alone
+    (`one_training_set`).
 
     Examples
     --------
@@ -57,7 +58,7 @@ class Comparison:
     """
 
     cells: tuple[Cell, ...]
-    roles: dict[str, str]  # "control" or "treatment" by arm, in order
+    roles: dict[str, str]  # "control", "treatment" or "oracle" by arm, in order
     primary: str
     metric: str
     overlap: float
@@ -67,6 +68,9 @@ class Comparison:
     sample_grid: bytes | None = None  # PNG of the first seed's generator
     failed: tuple[FailedCell, ...] = ()
     given_test: bool = False  # every seed is tested on the same samples
+    one_training_set: bool = False  # every seed trains on the same samples
+    twins: dict[str, str] = field(default_factory=dict)  # by treatment; one that failed is in no role
+    learning_curve: tuple[str, ...] = ()  # arm that adds nothing and oracles, if there are
     rope: float = 0.5  # points; a smaller difference is of no practical interest
     specimens: "Specimens | None" = None  # of the first seed's generator
 
@@ -134,61 +138,45 @@ class Comparison:
         cells = tuple(c for c in self.cells if c.arm in roles and c.seed in common)
         return replace(self, roles=roles, cells=cells)
 
-    def scores(self, arm: str, metric: str | None = None) -> np.ndarray[Any, Any]:
-        """Return the scores of one arm, by seed."""
-        return np.array([c.score(metric or self.metric) for c in self._cells(arm)])
-
-    def _cells(self, arm: str) -> list[Cell]:
+    def cells_of(self, arm: str) -> list[Cell]:
+        """Return the cells of one arm, by seed."""
         return sorted((c for c in self.cells if c.arm == arm), key=lambda c: c.seed)
 
-    @cached_property
-    def _controls(self) -> dict[str, np.ndarray[Any, Any]]:
-        return {arm: self.scores(arm) for arm, role in self.roles.items() if role == "control"}
-
-    def gain_over(self, arm: str, control: str) -> Gain:
-        """Return the gain of one arm over one other, in points."""
-        return self._estimate(arm, control).gain()
-
-    def gain_over_best(self, arm: str) -> Gain:
-        """Return the gain of one treatment over the best control, in points."""
-        controls = {name: 100 * scores for name, scores in self._controls.items()}
-        mean = float(against_best_control(100 * self.scores(arm), controls)[0].mean())
-        return gain_over_all(mean, [self._estimate(arm, control) for control in self._controls])
-
-    def _estimate(self, arm: str, control: str) -> Estimate:
-        differences = 100 * self.scores(arm) - 100 * self.scores(control)
-        if not self.given_test:
-            return paired_estimate(differences, overlap=self.overlap, resolution=self._resolution)
-        resampled = 100 * (self._resampled[arm] - self._resampled[control])
-        return crossed_estimate(differences, resampled, resolution=self._resolution)
+    def scores(self, arm: str, metric: str | None = None) -> np.ndarray[Any, Any]:
+        """Return the scores of one arm, by seed."""
+        return np.array([c.score(metric or self.metric) for c in self.cells_of(arm)])
 
     @cached_property
-    def _counts(self) -> np.ndarray[Any, Any]:
-        return resample_counts(self.cells[0].y_true, within_classes=self.metric in CLASSWISE)
+    def _contrasts(self) -> Contrasts:
+        cells = {arm: self.cells_of(arm) for arm in self.roles}
+        return Contrasts.of(cells, self.metric, overlap=self.overlap, given_test=self.given_test)
 
-    @cached_property
-    def _resampled(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Scores (n_seeds, n_resamples) of each arm on the same resampled test samples."""
-        return {
-            arm: np.stack(
-                [
-                    resampled_scores(self.metric, self._counts, c.y_true, c.y_pred, c.y_score)
-                    for c in self._cells(arm)
-                ]
-            )
-            for arm in self.roles
-        }
+    @property
+    def _controls(self) -> list[str]:
+        return [arm for arm, role in self.roles.items() if role == "control"]
 
-    @cached_property
-    def _resolution(self) -> float:
-        """One test sample, in points."""
-        return 100 / min(len(c.y_true) for c in self.cells)
+    @property
+    def reference(self) -> str:
+        """The arm that all others are shown against: "nothing", or else the first control."""
+        return "nothing" if "nothing" in self._controls else self._controls[0]
 
     @property
     def best_control(self) -> str:
         """The control most often chosen as the best."""
-        _, chosen = against_best_control(self.scores(self.primary), self._controls)
-        return max(dict.fromkeys(chosen), key=chosen.count)
+        return self._contrasts.best(self.primary, self._controls)
+
+    def gain_over(self, arm: str, control: str) -> Gain:
+        """Return the gain of one arm over one other, in points."""
+        return self._contrasts.over(arm, control).gain()
+
+    def gain_over_best(self, arm: str) -> Gain:
+        """Return the gain of one treatment over the best control, in points."""
+        return self._contrasts.over_best(arm, self._controls)
+
+    def gain_over_twin(self, arm: str) -> Gain | None:
+        """Return the gain of one treatment over its twin, in points; None where the twin failed."""
+        twin = self.twins.get(arm)
+        return self.gain_over(arm, twin) if twin in self.roles else None
 
     @cached_property
     def gain(self) -> Gain:
@@ -208,74 +196,59 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The verdict in words, with the figures behind it."""
-        words: str = self.verdict
-        if words == "no evidence":
-            none = f"no difference larger than {self.rope:g} points"
-            words = none if self.equivalent else "no evidence of gain"
-        elif self.equivalent:
-            words += f", by less than {self.rope:g} points"
-        n_seeds = len({c.seed for c in self.cells})
-        over = " on one test set, whose samples are resampled" if self.given_test else ""
-        return (
-            f"{words}: {self.primary} against the best control ({self.best_control}) "
-            f"{self.gain.mean:+.2f} points of {self.metric.replace('_', ' ')}, 95 % interval "
-            f"{self.gain.low:+.2f} to {self.gain.high:+.2f}, {n_seeds} paired seeds{over}."
-        )
+        return verdict_sentence(self)
 
     @cached_property
-    def treatments(self) -> "pd.DataFrame":
-        """One row per treatment: the gain over the best control, its p value, Holm's, and the verdict.
+    def twin_gain(self) -> Gain | None:
+        """Gain of the primary treatment over its twin; None where the twin failed."""
+        return self.gain_over_twin(self.primary)
 
-        The verdict of the primary treatment is by its own p value, those of the others by Holm's over all
-        treatments.
-        """
-        import pandas as pd
+    @property
+    def twin_sentence(self) -> str:
+        """What of the gain is the generator's own, in words."""
+        return twin_sentence(self)
 
-        names = [arm for arm, role in self.roles.items() if role == "treatment"]
-        gains = [self.gain_over_best(arm) for arm in names]
-        adjusted = holm([g.p_value for g in gains])
-        rows = [
-            {
-                "arm": arm,
-                "gain": g.mean,
-                "low": g.low,
-                "high": g.high,
-                "p_value": g.p_value,
-                "p_holm": p,
-                "verdict": g.verdict if arm == self.primary or p < 0.05 else "no evidence",
-            }
-            for arm, g, p in zip(names, gains, adjusted, strict=True)
-        ]
-        return pd.DataFrame(rows).set_index("arm")
+    @cached_property
+    def real_samples_added(self) -> dict[str, float]:
+        """Real samples that the arms of the learning curve add, on average; empty without an oracle."""
+        there = [arm for arm in self.learning_curve if arm in self.roles]
+        if len(there) < 2 or there[0] != self.learning_curve[0]:
+            return {}
+        return {arm: float(np.mean([c.n_extra for c in self.cells_of(arm)])) for arm in there}
+
+    def worth_of(self, arm: str) -> Worth | None:
+        """Return how many more real samples would do as well as an arm; None where that is not known."""
+        return worth(self._contrasts, arm, self.real_samples_added)
+
+    @cached_property
+    def worth(self) -> Worth | None:
+        """What the primary treatment is worth in real samples; `worth_sentence` says why it may be None."""
+        return self.worth_of(self.primary)
+
+    @property
+    def worth_sentence(self) -> str:
+        """What the primary treatment is worth in real samples, in words."""
+        return worth_sentence(self)
 
     @cached_property
     def power(self) -> Power:
         """What more seeds would show of the primary treatment against the best control alone."""
-        return power(self._estimate(self.primary, self.best_control))
+        return power(self._contrasts.over(self.primary, self.best_control))
 
     @cached_property
     def table(self) -> "pd.DataFrame":
         """One row per arm: scores in percent, gains in points over doing nothing and the best control."""
-        import pandas as pd
+        return arm_table(self)
 
-        reference = "nothing" if "nothing" in self.roles else next(iter(self._controls))
-        rows = []
-        for arm, role in self.roles.items():
-            scores = 100 * self.scores(arm)
-            cells = [c for c in self.cells if c.arm == arm]
-            row: dict[str, Any] = {
-                "arm": arm,
-                "role": role,
-                self.metric: scores.mean(),
-                "sd": scores.std(ddof=1),
-                "calibration_error": 100 * float(np.mean([c.calibration_error for c in cells])),
-                f"over {reference}": _text(self.gain_over(arm, reference)) if arm != reference else "",
-                "over best control": _text(self.gain_over_best(arm)) if role == "treatment" else "",
-                "fit_seconds": np.mean([c.fit_seconds for c in cells]),
-                "gan_seconds": np.mean([c.gan_seconds for c in cells]),
-            }
-            rows.append(row)
-        return pd.DataFrame(rows).set_index("arm").dropna(axis="columns", how="all")
+    @cached_property
+    def treatments(self) -> "pd.DataFrame":
+        """One row per treatment: its gain over the best control, with the verdict, and over its twin.
+
+        The verdict of the primary treatment is by its own p value, those of the others by Holm's over all
+        treatments. The intervals over twins are each for itself. Where oracles ran, "worth" is in real
+        samples.
+        """
+        return treatment_table(self)
 
     @cached_property
     def per_class(self) -> "pd.DataFrame":
@@ -285,25 +258,7 @@ class Comparison:
         Holm's p value over the classes, and whether the class is surely harmed (p below 0.05). A class
         that fewer than 3 seeds test has no interval.
         """
-        import pandas as pd
-
-        n_classes = len(self.class_names)
-        found = {
-            arm: pd.DataFrame([c.recalls(n_classes) for c in self.cells if c.arm == arm]).mean().to_numpy()
-            for arm in self.roles
-        }
-        means = pd.DataFrame(found, index=pd.Index(self.class_names, name="class")) * 100
-        arms = (self._cells(arm) for arm in (self.primary, self.best_control))
-        parts = [(a.y_true, a.y_pred, b.y_pred) for a, b in zip(*arms, strict=True)]
-        gains = recall_gains(parts, n_classes, given_test=self.given_test, overlap=self.overlap)
-        adjusted = holm([g.p_value for g in gains])
-        return means.assign(
-            difference=[g.mean for g in gains],
-            low=[g.low for g in gains],
-            high=[g.high for g in gains],
-            p_holm=adjusted,
-            harmed=[g.mean < 0 and p < 0.05 for g, p in zip(gains, adjusted, strict=True)],
-        )
+        return class_table(self)
 
     @property
     def harmed(self) -> tuple[str, ...]:
@@ -312,57 +267,4 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return verdict, settings, tables and every score as plain values for JSON."""
-        cells = [
-            {
-                "arm": c.arm,
-                "seed": c.seed,
-                **c.metrics,
-                "calibration_error": _plain(c.calibration_error),
-                "n_train": c.n_train,
-                "n_extra": c.n_extra,
-                "n_test": len(c.y_true),
-                "fit_seconds": round(c.fit_seconds, 2),
-                "gan_seconds": round(c.gan_seconds, 2),
-                "tried": c.tried,
-            }
-            for c in self.cells
-        ]
-        return {
-            "verdict": self.verdict,
-            "sentence": self.sentence,
-            "metric": self.metric,
-            "primary": self.primary,
-            "best_control": self.best_control,
-            "gain": {
-                "mean": self.gain.mean,
-                "low": self.gain.low,
-                "high": self.gain.high,
-                "p_value": self.gain.p_value,
-                "overlap": self.overlap,
-            },
-            "rope": self.rope,
-            "equivalent": self.equivalent,
-            "treatments": _records(self.treatments),
-            "harmed": list(self.harmed),
-            "power": {**vars(self.power), "sentence": str(self.power)},
-            "settings": self.settings,
-            "wall_seconds": round(self.wall_seconds, 1),
-            "table": _records(self.table),
-            "per_class": _records(self.per_class),
-            "cells": cells,
-            "failed": [vars(f) for f in self.failed],
-        }
-
-
-def _text(gain: Gain) -> str:
-    return f"{gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]"
-
-
-def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Return the rows of a table, None for NaN, which is no JSON."""
-    rows = frame.reset_index().to_dict(orient="records")
-    return [{str(k): _plain(v) for k, v in row.items()} for row in rows]
-
-
-def _plain(value: Any) -> Any:
-    return None if value != value else value
+        return as_dict(self)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from ganaug.experiment.result_sentences import interval, points
 from ganaug.experiment.statistics import Gain
 from ganaug.experiment.svg import (
     BLUE,
@@ -25,7 +26,7 @@ from ganaug.experiment.svg import (
     signed,
 )
 
-__all__ = ["Row", "calibration", "confusion", "doses", "forest", "recalls"]
+__all__ = ["Row", "calibration", "confusion", "doses", "forest", "learning_curve", "recalls"]
 
 Array = np.ndarray[Any, Any]
 DASHED = (0, (4, 3))
@@ -60,7 +61,7 @@ def forest(groups: Mapping[str, Sequence[Row]]) -> Markup:
         for row in group:
             gain, colour, width = row.gain, INK if row.strong else BLUE, 2.6 if row.strong else 1.6
             weight = "bold" if row.strong else "normal"
-            figures = f"{signed(gain.mean, 2)} [{signed(gain.low, 2)}, {signed(gain.high, 2)}]"
+            figures = interval(gain).replace("-", "−")
             ax.text(0, y + 0.62, row.label, fontweight=weight, **over)
             ax.text(1, y + 0.62, figures, ha="right", fontsize=10, fontweight=weight, **over)
             y += 1
@@ -73,11 +74,38 @@ def forest(groups: Mapping[str, Sequence[Row]]) -> Markup:
     ax.spines["left"].set_visible(False)
     ax.set_xlabel("← worse  ·  points  ·  better →")
     told = "; ".join(
-        f"{r.label} {words}: {r.gain.mean:+.2f}, {r.gain.low:+.2f} to {r.gain.high:+.2f}"
+        f"{r.label} {words}: {points(r.gain.mean)}, {points(r.gain.low)} to {points(r.gain.high)}"
         for words, group in groups.items()
         for r in group
     )
     return as_svg(fig, f"Gains in points with 95 % intervals. {told}.")
+
+
+@in_style
+def learning_curve(
+    gains: Sequence[tuple[float, Gain]], arms: Sequence[tuple[str, float]], base: str
+) -> Markup:
+    """Return the gains of real samples by their number, and lines at the gains of arms (label, points)."""
+    fig, ax = new_figure(WIDE, 3.4)
+    x, y = [0.0, *(n for n, _ in gains)], [0.0, *(g.mean for _, g in gains)]
+    ends = np.array([[g.mean - g.low, g.high - g.mean] for _, g in gains]).T
+    ax.plot(x, y, color=BLUE, linewidth=1.6)
+    ax.errorbar(x[1:], y[1:], ends, fmt="^", color=BLUE, markersize=8, capsize=4, linewidth=1.2)
+    ax.plot(0, 0, "s", color=BLUE, mfc=PAPER, markersize=8, clip_on=False, zorder=3)
+    above = dict(sorted(arms, key=lambda arm: arm[1])[-1:])
+    for (label, gain), line in zip(arms, ("-", DASHED), strict=False):
+        ax.axhline(gain, color=ORANGE, linewidth=2, linestyle=line, zorder=0)
+        up = label in above
+        place: dict[str, Any] = {"textcoords": "offset points", "va": "bottom" if up else "top"}
+        box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1}
+        ax.annotate(
+            f"{label} {points(gain)}", (x[-1], gain), (0, 3 if up else -3), ha="right", bbox=box, **place
+        )
+    ax.margins(y=0.15)
+    ax.set(xlabel="real samples added", ylabel=f"points over {base}", xlim=(-0.03 * x[-1], 1.04 * x[-1]))
+    told = "; ".join(f"{n:g}: {points(g.mean)}, {points(g.low)} to {points(g.high)}" for n, g in gains)
+    drawn = "; ".join(f"{label} {points(gain)}" for label, gain in arms)
+    return as_svg(fig, f"Gains in points over {base} by real samples added: {told}. Lines: {drawn}.")
 
 
 @in_style
@@ -98,7 +126,7 @@ def recalls(names: Sequence[str], differences: Array) -> Markup:
     ax.set_yticklabels(distinct_labels(names, 14), color=INK)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel("← worse  ·  points of recall  ·  better →")
-    told = "; ".join(f"{plain_label(n)} {m:+.1f}" for n, m in zip(names, means, strict=True))
+    told = "; ".join(f"{plain_label(n)} {m:+z.1f}" for n, m in zip(names, means, strict=True))
     return as_svg(fig, f"Differences of recall by class, in points: {told}.")
 
 
@@ -113,7 +141,7 @@ def confusion(names: Sequence[str], shares: Array, title: str, *, change: bool =
     top = max(1.0, float(np.nanmax(np.abs(shares)))) if change else 100.0
     for i, j in np.ndindex(n, n):
         value = float(shares[i, j])
-        if np.isnan(value) or abs(value) < 0.5:
+        if np.isnan(value) or not round(value):
             continue
         strength = min(1.0, abs(value) / top) ** 0.7
         lost = change and value < 0
@@ -138,7 +166,7 @@ def confusion(names: Sequence[str], shares: Array, title: str, *, change: bool =
     ax.spines[:].set_visible(False)
     ax.set(xlabel="predicted", ylabel="true")
     diagonal = np.diag(shares)
-    told = ", ".join(f"{plain_label(m)} {v:.0f}" for m, v in zip(names, diagonal, strict=True))
+    told = ", ".join(f"{plain_label(m)} {v:z.0f}" for m, v in zip(names, diagonal, strict=True))
     return as_svg(fig, f"{title}, percent of each true class; on the diagonal: {told}.")
 
 

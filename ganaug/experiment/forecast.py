@@ -19,7 +19,6 @@ from ganaug.experiment.power import Power, power
 from ganaug.experiment.setup import Setup, set_up
 from ganaug.experiment.statistics import CrossedEstimate, Estimate
 from ganaug.experiment.thresholds import INNER_FOLDS as THRESHOLD_FOLDS
-from ganaug.experiment.twins import twin_of
 from ganaug.generator import ConditionalGAN
 
 __all__ = ["Forecast", "forecast"]
@@ -173,15 +172,14 @@ def forecast(X: Any, y: Any = None, **settings: Any) -> Forecast:
     given.apply_defaults()
     setup = set_up(**{k: v for k, v in given.arguments.items() if k in signature(set_up).parameters})
     arms = setup.plan.arms
-    twins = {name: twin_of(name, arms) for name, arm in arms.items() if arm.role == "treatment"}
     controls = [name for name, arm in arms.items() if arm.role == "control"]
-    twin = twins[setup.primary]
+    twin = setup.twins[setup.primary]
     pilot = [twin, *(name for name in controls if name != twin and not arms[name].among)][:2]
     cells = _pilot_cells(setup, pilot)
     fits = [c.fit_seconds / fits_of(arms[c.arm]) for c in cells]
     return Forecast(
         arms=arms,
-        twins=twins,
+        twins=setup.twins,
         primary=setup.primary,
         settings=setup.settings,
         jobs=joblib.effective_n_jobs(given.arguments["n_jobs"]),

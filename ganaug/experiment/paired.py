@@ -19,6 +19,7 @@ from ganaug.experiment.setup import Setup, set_up
 from ganaug.experiment.specimens import specimens_of
 from ganaug.experiment.splits import Labelled
 from ganaug.experiment.tracking import Tracker, resolve_tracker
+from ganaug.experiment.twins import learning_curve
 from ganaug.mixing.fill import Fill
 
 __all__ = ["compare"]
@@ -257,6 +258,9 @@ def _comparison(
         metric=setup.plan.metric,
         overlap=setup.splits.overlap,
         given_test=setup.given_test is not None,
+        one_training_set=setup.splits.one_training_set,
+        twins=setup.twins,
+        learning_curve=learning_curve(setup.plan.arms),
         rope=setup.rope,
         class_names=setup.schema.names,
         settings=setup.settings,

@@ -31,6 +31,7 @@ from ganaug.experiment.inputs import (
 from ganaug.experiment.jobs import Part
 from ganaug.experiment.metrics import METRICS
 from ganaug.experiment.splits import Labelled, Splits, make_splits
+from ganaug.experiment.twins import twin_of
 from ganaug.mixing.fill import Fill
 from ganaug.training.game import resolve_game
 from ganaug.training.run import data_digest
@@ -56,6 +57,12 @@ class Setup:
     def seeds(self) -> int:
         """How many paired repetitions there are."""
         return len(self.splits.train)
+
+    @property
+    def twins(self) -> dict[str, str]:
+        """The control of each treatment that differs from it in the added samples only."""
+        arms = self.plan.arms
+        return {name: twin_of(name, arms) for name, arm in arms.items() if arm.role == "treatment"}
 
     def part(self, seed: int) -> Part:
         """Return the samples of one seed."""

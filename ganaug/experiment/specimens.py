@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch.nn.functional as F
 from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 from torch import Tensor
@@ -34,7 +33,6 @@ N_USUAL = 300
 N_SEARCHED = 20_000
 SIDE_SHOWN = 48
 SIDE_COMPARED = 16
-LEAST_TSNE = 60
 
 
 @dataclass(frozen=True)
@@ -86,11 +84,6 @@ class Specimens:
             **{f.name: getattr(self, f.name) for f in fields(self)},
             "columns": [asdict(c) for c in self.columns],
         }
-
-    @property
-    def map_method(self) -> str:
-        """Return what made the map."""
-        return "t-SNE" if len(self.map) >= LEAST_TSNE else "principal components"
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Specimens":
@@ -144,7 +137,7 @@ def specimens_of(gan: ConditionalGAN, X: Any, y: Any, *, seed: int) -> Specimens
     features, features_drawn = _features(schema, X), _features(schema, drawn)
     with threadpool_limits(1):
         nearest, distance, typical = _nearest(features, features_drawn[pairs])
-        places = _map(np.concatenate([features[real], features_drawn[fake]]), seed=derive(seed, "map"))
+        places = _map(np.concatenate([features[real], features_drawn[fake]]))
     about: dict[str, Any] = {
         "real_class": c_real[of_each],
         "synthetic_class": c_drawn[pairs],
@@ -202,16 +195,10 @@ def _nearest(real: Array, fake: Array) -> tuple[Array, Array, float]:
     return rows[:, 0], distance[:, 0], float(np.median(among_real[:, 1]))
 
 
-def _map(features: Array, *, seed: int) -> Array:
-    """Return places (n, 2) in a plane."""
-    n = len(features)
-    places = PCA(min(30, *features.shape), random_state=seed % 2**32).fit_transform(features)
-    places = np.pad(places, ((0, 0), (0, max(0, 2 - places.shape[1]))))
-    if n >= LEAST_TSNE:
-        places = TSNE(
-            perplexity=min(30, n / 4), method="exact", max_iter=400, random_state=seed % 2**32
-        ).fit_transform(places)
-    return np.asarray(places[:, :2], dtype=np.float32)
+def _map(features: Array) -> Array:
+    """Return places (n, 2) in a plane: the first two principal components, which make no gap any wider."""
+    places = PCA(min(2, *features.shape), svd_solver="full").fit_transform(features)
+    return np.pad(places, ((0, 0), (0, 2 - places.shape[1]))).astype(np.float32)
 
 
 def _pictures(x: Tensor) -> Array:

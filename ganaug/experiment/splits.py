@@ -43,6 +43,11 @@ class Splits:
     note: str  # one sentence for the record
     reserve: list[Rows] | None = None  # rows of neither part, where some are left
 
+    @property
+    def one_training_set(self) -> bool:
+        """Whether every seed trains on the same samples, of which an interval then says nothing more."""
+        return all(np.array_equal(self.train[0], rows) for rows in self.train)
+
 
 def make_splits(
     y: np.ndarray[Any, Any],

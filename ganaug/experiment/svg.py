@@ -118,4 +118,4 @@ def distinct_labels(names: Sequence[str], length: int) -> list[str]:
 
 def signed(value: float, digits: int) -> str:
     """Return a number with its sign, a true minus among them."""
-    return f"{value:+.{digits}f}".replace("-", "−")
+    return f"{value:+z.{digits}f}".replace("-", "−")

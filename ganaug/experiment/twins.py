@@ -1,4 +1,4 @@
-"""Twins: the control that differs from a treatment in the added samples only."""
+"""Arms of one recipe: the twin of a treatment, and those that differ in the number of real samples only."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -51,6 +51,21 @@ def twin_of(name: str, arms: Mapping[str, Arm]) -> str:
         return copies in extras, bool(extras), _doses(arms[twin]) == _doses(treatment)
 
     return max(twins, key=likeness)
+
+
+def learning_curve(arms: Mapping[str, Arm]) -> tuple[str, ...]:
+    """Return the control that adds and changes nothing, and the oracles that add real samples and no more.
+
+    Examples
+    --------
+    >>> from ganaug.experiment.arms import ARMS
+    >>> learning_curve(ARMS)
+    ('nothing', 'quarter of reserve', 'half of reserve', 'reserve')
+    """
+    plain = {name: arm for name, arm in arms.items() if _levers(arm) == _levers(Arm(role=arm.role))}
+    bases = [name for name, arm in plain.items() if arm.role == "control" and arm.extra is None]
+    oracles = [name for name, arm in plain.items() if arm.role == "oracle" and arm.extra is not None]
+    return (bases[0], *oracles) if bases and oracles else ()
 
 
 def _levers(arm: Arm) -> tuple[Any, ...]:

@@ -3,12 +3,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_wine
 
+from ganaug import compare
 from ganaug.experiment.bootstrap import RESAMPLED, resample_counts, resampled_scores
-from ganaug.experiment.cells import Cell
+from ganaug.experiment.cells import Cell, FailedCell
 from ganaug.experiment.comparison import Comparison
 from ganaug.experiment.metrics import METRICS, calibration_error
 from ganaug.experiment.power import power, power_of
+from ganaug.experiment.result_sentences import points
 from ganaug.experiment.statistics import Estimate, crossed_estimate, gain_over_all, holm, paired_estimate
 
 N_CLASSES = 3
@@ -24,7 +27,7 @@ def outcome(rng, y_true, right):
     return y_pred, y_score
 
 
-def made(chances, *, seeds=5, given_test=True, n=300, absent=()):
+def made(chances, *, seeds=5, given_test=True, n=300, absent=(), **fields):
     """Return a comparison of arms with the chance to be right of each class; the first is the primary."""
     rng = np.random.default_rng(0)
     cells = []
@@ -44,6 +47,7 @@ def made(chances, *, seeds=5, given_test=True, n=300, absent=()):
         settings={},
         wall_seconds=1.0,
         given_test=given_test,
+        **fields,
     )
 
 
@@ -168,6 +172,145 @@ def test_the_record_holds_everything_as_plain_json(given_test):
     assert record["power"]["smallest_gain"] == result.power.smallest_gain
     assert record["per_class"][0]["difference"] == result.per_class["difference"].iloc[0]
     assert 0 < record["cells"][0]["calibration_error"] < 1
+
+
+# --- twins --------------------------------------------------------------------------------------------
+
+GOOD, FAIR, BAD = (0.9,) * 3, (0.7,) * 3, (0.5,) * 3
+TWINS = {"twins": {"gan": "copies"}, "n": 1500}
+
+
+def test_the_gain_over_the_twin_is_that_over_this_one_control():
+    result = made({"gan": GOOD, "nothing": BAD, "copies": FAIR}, **TWINS)
+    gain = result.gain_over("gan", "copies")
+    assert result.twin_gain == gain
+    row = result.treatments.loc["gan"]
+    assert row["twin"] == "copies"
+    assert (row["over_twin"], row["twin_low"], row["twin_high"]) == (gain.mean, gain.low, gain.high)
+    record = result.to_dict()
+    assert record["twins"] == {"gan": "copies"}
+    assert record["twin_gain"]["mean"] == gain.mean
+
+
+@pytest.mark.parametrize(
+    ("gan", "copies", "other", "verdict", "start"),
+    [
+        (GOOD, FAIR, FAIR, "helps", "The gain is the generator's own: gan against its twin (copies)"),
+        (FAIR, BAD, GOOD, "hurts", "The generator adds to its recipe, but is not surely better than every"),
+        (GOOD, GOOD, FAIR, "no evidence", "It is the recipe that helps, with no evidence that the generator"),
+        (FAIR, GOOD, FAIR, "hurts", "Worse than without the generator: gan against its twin (copies)"),
+        (BAD, BAD, FAIR, "hurts", "No evidence that the generator adds anything: "),
+        (
+            BAD,
+            (0.3,) * 3,
+            BAD,
+            "no evidence",
+            "Better than without the generator, but with no evidence of a gain over",
+        ),
+    ],
+)
+def test_what_is_the_generators_own_is_said_apart_from_the_verdict(gan, copies, other, verdict, start):
+    result = made({"gan": gan, "nothing": BAD, "copies": copies, "other": other}, **TWINS)
+    assert result.verdict == verdict
+    assert result.twin_sentence.startswith(start)
+
+
+def test_a_gain_that_neither_recipe_nor_generator_can_be_given_is_said_to_be_so():
+    chances = {"gan": (0.76,) * 3, "nothing": FAIR, "copies": (0.74,) * 3}
+    result = made(chances, n=900, twins={"gan": "copies"})
+    assert result.gain_over("gan", "nothing").verdict == "helps"
+    assert {result.twin_gain.verdict, result.gain_over("copies", "nothing").verdict} == {"no evidence"}
+    assert result.twin_sentence.startswith("Better than nothing, but with no evidence that the generator")
+
+
+def test_a_twin_that_failed_is_missing_and_said():
+    result = made({"gan": GOOD, "nothing": BAD, "copies": FAIR}, **TWINS)
+    failed = tuple(FailedCell("copies", s, "ValueError: no") for s in range(3))
+    cells = tuple(c for c in result.cells if c.arm != "copies" or c.seed > 2)
+    left = replace(result, cells=cells, failed=failed).without_failures()
+    assert left.twin_gain is None
+    assert left.treatments.loc["gan", "twin"] == ""
+    assert "is not known: its twin (copies) failed too often" in left.twin_sentence
+    assert left.verdict == "helps"
+    json.dumps(left.to_dict(), allow_nan=False)
+
+
+# --- worth in real samples ----------------------------------------------------------------------------
+
+
+def test_a_treatment_between_oracles_is_worth_a_number_of_real_samples_between_theirs():
+    arms = {"gan": (0.75,) * 3, "nothing": BAD, "few": FAIR, "many": GOOD}
+    result = made(arms, n=6000, twins={"gan": "nothing"}, learning_curve=("nothing", "few", "many"))
+    added = {"few": 40, "many": 120}
+    roles = {arm: "oracle" if arm in added else role for arm, role in result.roles.items()}
+    cells = tuple(replace(c, n_extra=added.get(c.arm, 0)) for c in result.cells)
+    result = replace(result, roles=roles, cells=cells)
+    assert result.real_samples_added == {"nothing": 0, "few": 40, "many": 120}
+    assert result.worth.samples == pytest.approx(60, abs=8)
+    assert 40 < result.worth.low <= result.worth.samples <= result.worth.high < 90
+    assert (
+        f"on top of the 30 there are, gan is worth about {result.worth.samples} (95 %"
+        in result.worth_sentence
+    )
+    assert "its twin (nothing) none (95 % interval 0 to " in result.worth_sentence
+    assert result.treatments.loc["gan", "worth"] == str(result.worth)
+    assert result.to_dict()["worth"]["gan"] == vars(result.worth)
+    assert result.table.loc[["few", "many"], "over nothing"].str.startswith("+").all()
+    without = replace(result, roles={k: v for k, v in roles.items() if k != "nothing"})
+    assert without.worth is None
+
+
+def test_without_an_oracle_the_worth_is_not_known_and_the_reason_is_said():
+    result = made({"gan": GOOD, "nothing": BAD})
+    assert result.worth is None
+    assert result.worth_sentence == "What it is worth in real samples is not known: no oracle was compared."
+    assert "worth" not in result.treatments
+    flat = made({"gan": GOOD, "nothing": FAIR, "reserve": BAD}, learning_curve=("nothing", "reserve"))
+    cells = tuple(replace(c, n_extra=50 * (c.arm == "reserve")) for c in flat.cells)
+    flat = replace(flat, cells=cells, roles={**flat.roles, "reserve": "oracle"})
+    assert flat.worth is None
+    assert flat.worth_sentence.endswith("not known: up to 50 more real samples did not help either.")
+    assert flat.treatments.loc["gan", "worth"] == ""
+
+
+def test_compare_names_twins_and_learning_curve_and_whether_seeds_train_on_the_same(tiny):
+    X, y = load_wine(return_X_y=True)
+    test = X[::3], y[::3]
+    arms = ["nothing", "oversampling", "gan", "half of reserve", "reserve"]
+    settings = {"arms": arms, "classifier": "logistic", "seeds": 3, "config": tiny, "test": test}
+    own = np.arange(len(y)) % 3 > 0
+    result = compare(X[own], y[own], train_size=20, **settings)
+    assert result.twins == {"gan": "oversampling"}
+    assert result.learning_curve == ("nothing", "half of reserve", "reserve")
+    assert result.real_samples_added["reserve"] == own.sum() - 20
+    assert not result.one_training_set
+    whole = compare(X[own], y[own], **{**settings, "arms": arms[:3], "fill": 2.0})
+    assert whole.one_training_set
+    assert "with these training samples" in whole.sentence
+
+
+# --- the sentence -------------------------------------------------------------------------------------
+
+
+def test_a_number_that_is_not_zero_is_never_written_as_zero():
+    assert [points(v) for v in (0.0, -0.0, -1e-15, 0.004, -0.0021, -0.005, 2.0)] == [
+        "+0.00", "+0.00", "+0.00", "+0.004", "-0.002", "-0.01", "+2.00"
+    ]  # fmt: skip
+
+
+def test_one_training_set_is_said_in_the_verdict():
+    result = made({"gan": FAIR, "nothing": FAIR})
+    assert "5 paired seeds on one test set, whose samples are resampled." in result.sentence
+    result = replace(result, one_training_set=True)
+    assert "5 paired seeds with these training samples on one test set, whose" in result.sentence
+    assert made({"gan": FAIR, "nothing": FAIR}, given_test=False).sentence.endswith("5 paired seeds.")
+
+
+def test_names_with_commas_are_quoted_and_one_point_is_singular():
+    result = made({"gan, real last": FAIR, "nothing": FAIR}, n=60_000, rope=1.0, given_test=False)
+    assert result.sentence.startswith("no difference larger than 1 point: 'gan, real last' against the best")
+    better = made({"gan": (0.72,) * 3, "nothing": FAIR}, n=60_000, rope=5.0, given_test=False)
+    assert better.sentence.startswith("helps, by less than 5 points: gan")
 
 
 # --- the best of several controls ---------------------------------------------------------------------

@@ -31,20 +31,27 @@ NASTY = (
 ATTRIBUTES = {"src", "href", "srcset", "poster", "data", "action", "xlink:href", "cite", "background"}
 
 
-def comparison(n_classes=3, *, gain=0.1, names=None, arms=("nothing", "copies", "gan"), scores=True):
-    """Return a comparison in which the controls are right in 60 % of 40 samples a class."""
+def comparison(
+    n_classes=3, *, gain=0.1, names=None, arms=("nothing", "copies", "gan"), scores=True, reserve=False
+):
+    """Return a comparison in which controls are right in 60 % of 40 samples a class, an oracle in 80 %."""
+    roles = {arm: "treatment" if arm == arms[-1] else "control" for arm in arms}
+    roles |= {"reserve": "oracle"} if reserve else {}
     rng, cells = np.random.default_rng(0), []
     for seed in range(4):
-        for arm in arms:
+        for arm in roles:
             y = np.repeat(np.arange(n_classes), 40)
-            right = rng.random(len(y)) < 0.6 + gain * (arm == arms[-1])
+            right = rng.random(len(y)) < 0.6 + gain * (arm == arms[-1]) + 0.2 * (arm == "reserve")
             predicted = np.where(right, y, (y + 1) % n_classes)
             y_score = np.full((len(y), n_classes), 0.3 / (n_classes - 1), dtype=np.float32)
             y_score[np.arange(len(y)), predicted] = 0.7
-            cells.append(Cell(arm, seed, y, predicted, y_score if scores else None, 30, 30, 0.5, 1.5))
+            added = 0 if arm == "nothing" else 30
+            cells.append(Cell(arm, seed, y, predicted, y_score if scores else None, 30, added, 0.5, 1.5))
     return Comparison(
         cells=tuple(cells),
-        roles={arm: "treatment" if arm == arms[-1] else "control" for arm in arms},
+        roles=roles,
+        twins={arms[-1]: arms[1]},
+        learning_curve=("nothing", "reserve") if reserve else (),
         primary=arms[-1],
         metric="balanced_accuracy",
         overlap=0.0,
@@ -219,7 +226,9 @@ def test_all_arms_seeds_classes_and_settings_are_there(pictured):
     for cell in result.cells:
         row = f"<bdi>{cell.arm}</bdi></th><td>{cell.seed}</td><td>{100 * cell.score('balanced_accuracy'):.2f}"
         assert row in text
-    for name, recalls in result.per_class.iterrows():
+    firsts = ["difference", "low", "high", "p_holm", "harmed", result.primary, result.best_control]
+    others = [column for column in result.per_class if column not in firsts]
+    for name, recalls in result.per_class[[*firsts, *others]].iterrows():
         cells = "".join(f"<td>{'' if v is False else f'{v:.2f}'}</td>" for v in recalls)
         assert f"<bdi>{name}</bdi></th>{cells}" in text
     assert "versions.ganaug" in said
@@ -241,9 +250,9 @@ def test_figures_are_put_into_words(pictured):
         for arm in ("gan", result.best_control)
     }
     change = 100 * (recalls["gan"] - recalls[result.best_control])
-    assert "; ".join(f"class {k} {v:+.1f}" for k, v in enumerate(change)) in found.drawings[1]["aria-label"]
+    assert "; ".join(f"class {k} {v:+.1f}" for k, v in enumerate(change)) in found.drawings[2]["aria-label"]
     shares = ", ".join(f"class {k} {100 * v:.0f}" for k, v in enumerate(recalls[result.best_control]))
-    assert found.drawings[2]["aria-label"].endswith(f"on the diagonal: {shares}.")
+    assert found.drawings[3]["aria-label"].endswith(f"on the diagonal: {shares}.")
 
 
 def test_figures_take_the_colours_of_the_page_and_need_none_of_them(pictured):
@@ -294,6 +303,48 @@ def test_a_table_shows_columns_and_pairs_of_rows(page):
     assert "rent, monthly, missing: 5.0 % real, 0.0 % synthetic" in said
 
 
+def test_the_gain_over_the_twin_is_told_drawn_and_listed(page):
+    result = comparison(10, gain=0.3)
+    _, found = page(result)
+    said, gain = words(found.text), result.gain_over_twin("gan")
+    assert said.index(result.twin_sentence) < said.index("What was compared")
+    assert f"gan / copies against their twins: {gain.mean:+.2f}" in found.drawings[1]["aria-label"]
+    assert said.count(f"{gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]") >= 1
+
+
+def test_oracles_are_no_treatments_and_show_what_real_samples_would_do(page, pictured):
+    result = comparison(10, reserve=True)
+    _, found = page(result)
+    said = words(found.text)
+    assert "Treatments, with samples that were generated ( gan ), have" in said.replace("(gan)", "( gan )")
+    assert "Oracles (reserve) add real samples" in said
+    assert said.index(result.worth_sentence) < said.index("What was compared")
+    assert str(result.worth) in said
+    gain = result.gain_over("reserve", "nothing")
+    assert any(f"30: {gain.mean:+.2f}, {gain.low:+.2f}" in d["aria-label"] for d in found.drawings)
+    assert "Worth in real samples" not in pictured[2].text
+    assert "Oracles" not in pictured[2].text
+
+
+def test_names_with_commas_stand_apart_in_lists(page):
+    text, _ = page(comparison(arms=("nothing", "oversampling, real last", "gan, real last")))
+    assert (
+        '<b class="arm"><bdi>nothing</bdi></b>, <b class="arm"><bdi>oversampling, real last</bdi></b>' in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "luck"),
+    [
+        ({}, "luck in splits and training"),
+        ({"given_test": True}, "luck in training samples, test samples and training"),
+        ({"given_test": True, "one_training_set": True}, "luck in test samples and training"),
+    ],
+)
+def test_what_the_interval_allows_for_is_said_as_it_is(page, fields, luck):
+    assert f"by more than {luck} explains" in words(page(replace(comparison(gain=0.3), **fields))[1].text)
+
+
 def test_without_scores_there_is_no_calibration_and_without_specimens_no_samples(page, pictured):
     with_all = words(pictured[2].text)
     without = words(page(comparison(scores=False))[1].text)
@@ -339,7 +390,7 @@ def test_the_most_changed_of_many_classes_are_drawn_and_all_are_listed(page):
     assert "20 classes that differ most, of 30" in words(found.text)
     assert all(f"<bdi>class {k}</bdi>" in text for k in range(30))
     change = result.per_class["gan"] - result.per_class[result.best_control]
-    assert f"{change.abs().idxmax()} {change[change.abs().idxmax()]:+.1f}" in found.drawings[1]["aria-label"]
+    assert f"{change.abs().idxmax()} {change[change.abs().idxmax()]:+.1f}" in found.drawings[2]["aria-label"]
 
 
 def test_a_class_that_is_never_tested_is_said_to_be_so(page):
@@ -402,7 +453,7 @@ def browser():
 
 
 CASES = {
-    "images": lambda: with_specimens(comparison(10), specimens(10, kind="image")),
+    "images": lambda: with_specimens(comparison(10, reserve=True), specimens(10, kind="image")),
     "table": lambda: with_specimens(comparison(2), specimens(2, kind="table")),
     "nasty names": lambda: with_specimens(
         comparison(len(NASTY), names=NASTY, arms=("nothing", *NASTY)),
@@ -440,3 +491,26 @@ def test_a_browser_shows_the_report_on_a_phone_and_on_a_desk_and_asks_for_nothin
     ]
     assert path.as_uri() in addresses
     assert [a for a in addresses if not a.startswith(("file:", "data:", "about:", "chrome"))] == []
+
+
+def test_on_paper_nothing_is_cut_off_and_folded_parts_are_open(browser, tmp_path):
+    arms = ("nothing", "class weights", "oversampling", "classic", "tuned oversampling", "gan + classic")
+    result = comparison(24, arms=arms, reserve=True)
+    path = write_report(result, tmp_path / "report.html")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 688, "height": 1000, "deviceScaleFactor": 1, "mobile": False},  # A4 less its margins
+    )
+    try:
+        browser.get(path.as_uri())
+        boxes = {
+            selector: browser.execute_script(
+                f"return [...document.querySelectorAll('{selector}')].map(e => e.getBoundingClientRect())"
+            )
+            for selector in ("table", "details table")
+        }
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert max(box["right"] for box in boxes["table"]) <= 688
+    assert min(box["height"] for box in boxes["details table"]) > 100

@@ -203,3 +203,11 @@ def test_data_too_small_to_be_split_is_refused():
 def test_splits_that_cannot_be_made_are_refused(settings, error, message):
     with pytest.raises(error, match=message):
         split(**settings)
+
+
+def test_one_training_set_is_what_all_seeds_have_on_a_given_test_set_alone():
+    y = np.arange(40) % 2
+    assert make_splits(y, seeds=3, n_given_test=10, seed=0).one_training_set
+    assert make_splits(y, seeds=3, n_given_test=10, labelled_per_class=20, seed=0).one_training_set
+    assert not make_splits(y, seeds=3, n_given_test=10, train_size=30, seed=0).one_training_set
+    assert not make_splits(y, seeds=3, seed=0).one_training_set

@@ -1,4 +1,4 @@
-"""The twin of a treatment: the control that differs in the added samples only."""
+"""Arms of one recipe: twins, and the arms of a learning curve."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 
 from ganaug.errors import ConfigError
 from ganaug.experiment.arms import ARMS, Arm, copies, noisy_copies, synthetic, tuned
-from ganaug.experiment.twins import twin_of
+from ganaug.experiment.twins import learning_curve, twin_of
 
 TREATMENTS = [name for name, arm in ARMS.items() if arm.role == "treatment"]
 
@@ -79,3 +79,12 @@ def test_an_oracle_is_nobodys_twin():
     arms = {"reserve": ARMS["reserve"], "gan": ARMS["gan"]}
     with pytest.raises(ConfigError, match="differs from 'gan'"):
         twin_of("gan", arms)
+
+
+def test_a_learning_curve_holds_arms_that_differ_in_the_number_of_real_samples_only():
+    assert learning_curve(ARMS) == ("nothing", "quarter of reserve", "half of reserve", "reserve")
+    with_classic = {"nothing": ARMS["nothing"], "more": replace(ARMS["reserve"], classic=True)}
+    assert learning_curve(with_classic) == ()
+    with_weights = {"class weights": ARMS["class weights"], "reserve": ARMS["reserve"]}
+    assert learning_curve(with_weights) == ()
+    assert learning_curve({name: ARMS[name] for name in ("nothing", "oversampling", "gan")}) == ()
