@@ -150,9 +150,44 @@ def left_of(part: dict[str, Any]) -> str:
 
 
 def verdict_block(result: dict[str, Any]) -> str:
-    """Return the table of the simulated verdicts."""
-    rows = [{k: f"{v:.1f}" if isinstance(v, float) else v for k, v in row.items()} for row in result["rows"]]
-    return f"{table(rows)}\n\n{result['repeats']:,} repetitions per line; widths and true gain in points."
+    """Return the tables of the simulated verdicts."""
+    shown = {
+        "intervals": result["intervals"],
+        "small": result["small"],
+        "power": power_rows(result["power"]),
+        "choice": [row for row in result["choice"] if row["controls"] in ("2 equal", "6 equal", "6 unequal")],
+        "mean": [row for row in result["mean"] if row["controls"].startswith("6")],
+        "treatments": [row for row in result["treatments"] if (row["seeds"], row["treatments"]) == (5, "4")],
+    }
+    titles = {
+        "intervals": "False verdicts, coverage and width, over one control and over the best of six:",
+        "small": "Small given test sets:",
+        "power": "Power, stated / found, at gains of some points and at the gain said to be found in 80 %:",
+        "choice": "Ways to compare with the best control (*gain found*: the power at a gain of 8 points):",
+        "mean": "The mean gain over the best control, which is 0 in truth:",
+        "treatments": "Any verdict of four treatments that are worth the same as every control:",
+    }
+    parts = [f"{titles[name]}\n\n{simulated_table(rows)}" for name, rows in shown.items()]
+    return "\n\n".join([*parts, f"{result['repeats']:,} repetitions; widths, bias and error in points."])
+
+
+def power_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one row per way to sample, with a column for each gain."""
+    wide: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in rows:
+        line = wide.setdefault((row["samples"], row["seeds"]), {k: row[k] for k in ("samples", "seeds")})
+        line[row["gain"]] = f"{row['stated']:.0f} / {row['found']:.0f}"
+    return list(wide.values())
+
+
+def simulated_table(rows: list[dict[str, Any]]) -> str:
+    """Return a table with one decimal."""
+    return table([{k: f"{v:.1f}" if isinstance(v, float) else v for k, v in row.items()} for row in rows])
+
+
+def harm_block(result: dict[str, Any]) -> str:
+    """Return the table of the simulated classes."""
+    return f"{simulated_table(result['rows'])}\n\n{result['repeats']:,} repetitions per line."
 
 
 def representation_block(result: dict[str, Any]) -> str:
@@ -189,6 +224,7 @@ def blocks() -> dict[str, str]:
     found = {
         "quality": quality_block(load("quality")),
         "verdict": verdict_block(load("verdict")),
+        "harm": harm_block(load("harm")),
         "tables-numbers": representation_block(load("representation")),
         "digits": f"{intro} [95 % interval]:\n\n{arms_table(digits, seconds=False)}\n\n"
         f"Verdict: **{digits['sentence']}** {setting(digits)} [How, and more](benchmarks/README.md).",

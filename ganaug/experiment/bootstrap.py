@@ -13,14 +13,26 @@ CLASSWISE = ("balanced_accuracy",)
 
 
 def resample_counts(y_true: Array, *, within_classes: bool, n_resamples: int = RESAMPLES) -> Array:
-    """Return how often each test sample is in each resample (n_resamples, n_test), always the same draw."""
+    """Return how often each test sample is in each resample (n_resamples, n_test), always the same draw.
+
+    One sample less than there are is drawn, of each class or of all, which makes the variance of a mean over
+    resamples an unbiased estimate (Rao and Wu, 1988), where as many as there are would make it too small.
+    """
     stream = np.random.default_rng(0)
     counts = np.zeros((n_resamples, len(y_true)), dtype=np.float32)
     strata = [np.flatnonzero(y_true == k) for k in np.unique(y_true)] if within_classes else [slice(None)]
     for rows in strata:
         n = counts[0, rows].size
-        counts[:, rows] = stream.multinomial(n, np.full(n, 1 / n), size=n_resamples)
+        counts[:, rows] = stream.multinomial(max(n - 1, 1), np.full(n, 1 / n), size=n_resamples)
     return counts
+
+
+def sample_df(y_true: Array, *, within_classes: bool) -> float:
+    """Return the degrees of freedom of the variance over resamples (Satterthwaite, equally hard classes)."""
+    if not within_classes:
+        return float(len(y_true) - 1)
+    sizes = np.unique(y_true, return_counts=True)[1].astype(float)
+    return float((1 / sizes).sum() ** 2 / (1 / (sizes**2 * np.maximum(sizes - 1, 1))).sum())
 
 
 def resampled_scores(
@@ -42,9 +54,9 @@ def _balanced_accuracy(counts: Array, y_true: Array, y_pred: Array, y_score: Any
 
 def resampled_recalls(counts: Array, y_true: Array, y_pred: Array, labels: Any) -> Array:
     """Return the recall of each class for each resample (n_resamples, n_labels), NaN without samples."""
-    found = [(counts @ ((y_true == k) & (y_pred == k)).astype(np.float32)) for k in labels]
-    there = [counts @ (y_true == k).astype(np.float32) for k in labels]
-    return _ratio(np.stack(found, axis=1), np.stack(there, axis=1))
+    there = (y_true[:, None] == np.asarray(labels)).astype(np.float32)
+    found = there * (y_true == y_pred)[:, None]
+    return _ratio(counts @ found, counts @ there)
 
 
 def _macro_f1(counts: Array, y_true: Array, y_pred: Array, y_score: Any) -> Array:

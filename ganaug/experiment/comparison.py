@@ -244,9 +244,9 @@ class Comparison:
     def treatments(self) -> "pd.DataFrame":
         """One row per treatment: its gain over the best control, with the verdict, and over its twin.
 
-        The verdict of the primary treatment is by its own p value, those of the others by Holm's over all
-        treatments. The intervals over twins are each for itself. Where oracles ran, "worth" is in real
-        samples.
+        Two questions, at 5 % each: the verdict of the primary treatment is by its own p value, those of the
+        others by Holm's over all treatments. The intervals over twins are each for itself. Where oracles
+        ran, "worth" is in real samples.
         """
         return treatment_table(self)
 
@@ -255,8 +255,9 @@ class Comparison:
         """Mean recall in percent, a row per class and a column per arm; NaN for a class never tested.
 
         Then the difference of the primary treatment to the best control in points, its 95 % interval,
-        Holm's p value over the classes, and whether the class is surely harmed (p below 0.05). A class
-        that fewer than 3 seeds test has no interval.
+        the p value of a loss, adjusted for all classes (Holm) and for the choice of the control
+        (Bonferroni), and whether the class is surely harmed (p below 0.05). The interval is adjusted for
+        neither. A class that fewer than 3 seeds test, or fewer than 5 samples of a given test set, has none.
         """
         return class_table(self)
 

@@ -11,13 +11,12 @@ import numpy as np
 
 from ganaug.experiment.arms import Arm
 from ganaug.experiment.bench import INNER_FOLDS
-from ganaug.experiment.bootstrap import CLASSWISE, resample_counts, resampled_scores
 from ganaug.experiment.cells import Cell, FailedCell
+from ganaug.experiment.contrasts import Contrasts
 from ganaug.experiment.jobs import one_thread, run_cell
 from ganaug.experiment.paired import compare
 from ganaug.experiment.power import Power, power
 from ganaug.experiment.setup import Setup, set_up
-from ganaug.experiment.statistics import CrossedEstimate, Estimate
 from ganaug.experiment.thresholds import INNER_FOLDS as THRESHOLD_FOLDS
 from ganaug.generator import ConditionalGAN
 
@@ -52,7 +51,7 @@ class Forecast:
     fit_seconds: float  # one training of the classifier
     gan_seconds: float  # one training of the generator; 0 where no arm asks for one
     pilot: tuple[str, ...]  # controls that were run
-    power: Power | None  # None where there is but one control
+    power: Power | None  # None where no two controls differ, or one seed was tried
 
     @property
     def seeds(self) -> int:
@@ -122,7 +121,7 @@ class Forecast:
             f"({one}; tried with {tried}, and a short training of the generator).",
         ]
         if self.power is None:
-            lines.append("Power: not known; it takes two controls, whose difference tells the spread.")
+            lines.append("Power: not known; it takes two controls that differ, in two seeds.")
         else:
             lines.append(f"Power, by the difference of {tried}: {self.power}")
         return "\n".join(lines)
@@ -242,23 +241,19 @@ def _gan_seconds(setup: Setup) -> float:
 
 
 def _power(setup: Setup, arms: Sequence[str], cells: Sequence[Cell]) -> Power | None:
-    """Return the power of the comparison, at the larger of the spreads between and within pilot seeds."""
+    """Return the power of the comparison, if the gain varies like the difference of two controls."""
     pairs = [[c for c in cells if c.seed == s] for s in sorted({c.seed for c in cells})]
-    if len(arms) < 2 or not pairs:
+    if len(arms) < 2 or len(pairs) < 2:
         return None
-    metric, between, within = setup.plan.metric, [], []
-    for one, other in pairs:
-        counts = resample_counts(one.y_true, within_classes=metric in CLASSWISE)
-        drawn = [100 * resampled_scores(metric, counts, c.y_true, c.y_pred, c.y_score) for c in (one, other)]
-        between.append(100 * (one.score(metric) - other.score(metric)))
-        within.append(float((drawn[0] - drawn[1]).var(ddof=1)))
-    seen = float(np.var(between, ddof=1)) if len(between) > 1 else 0.0
-    least = (100 / len(pairs[0][0].y_true)) ** 2 / 12
-    if setup.given_test is not None:
-        floor = float(np.mean(within))
-        return power(CrossedEstimate(0.0, setup.seeds, max(seen, least), floor))
-    spread = max(seen, float(np.mean(within)), least)
-    return power(Estimate(0.0, setup.seeds, spread, setup.splits.overlap * spread))
+    contrast = Contrasts.of(
+        {arm: [pair[i] for pair in pairs] for i, arm in enumerate(arms)},
+        setup.plan.metric,
+        overlap=setup.splits.overlap,
+        given_test=setup.given_test is not None,
+    )
+    if len(set(contrast.outputs.values())) == 1:
+        return None
+    return power(contrast.over(*arms), planned=setup.seeds)
 
 
 def _time(seconds: float) -> str:

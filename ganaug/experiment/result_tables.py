@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ganaug.experiment.recalls import recall_gains
+from ganaug.experiment.recalls import harm_p_values, recall_gains
 from ganaug.experiment.result_sentences import interval
 from ganaug.experiment.statistics import holm
 
@@ -81,11 +81,12 @@ def class_table(result: "Comparison") -> "pd.DataFrame":
     arms = (result.cells_of(arm) for arm in (result.primary, result.best_control))
     parts = [(a.y_true, a.y_pred, b.y_pred) for a, b in zip(*arms, strict=True)]
     gains = recall_gains(parts, n_classes, given_test=result.given_test, overlap=result.overlap)
-    adjusted = holm([g.p_value for g in gains])
+    n_controls = list(result.roles.values()).count("control")
+    adjusted = harm_p_values(gains, n_controls)
     return means.assign(
         difference=[g.mean for g in gains],
         low=[g.low for g in gains],
         high=[g.high for g in gains],
         p_holm=adjusted,
-        harmed=[g.mean < 0 and p < 0.05 for g, p in zip(gains, adjusted, strict=True)],
+        harmed=[p < 0.05 for p in adjusted],
     )

@@ -100,19 +100,19 @@ def test_controls_that_differ_more_show_less():
         assert plan.pilot == ("twin", "nothing")
         return plan.power.smallest_gain
 
-    assert shown(noise) > 2 * shown(copies)
+    assert shown(noise) > 1.5 * shown(copies)
 
 
 def test_one_control_tells_no_power():
     plan = forecast(IMAGES, DIGITS, classifier="logistic", arms=["oversampling", "gan"], **SETTINGS)
     assert plan.power is None
-    assert "Power: not known; it takes two controls" in str(plan)
+    assert "Power: not known; it takes two controls that differ" in str(plan)
 
 
-def test_controls_that_never_differ_are_known_to_one_test_sample():
+def test_controls_that_say_the_same_tell_no_power():
     arms = {"nothing": Arm(role="control"), "same": Arm(role="control"), "gan": ARMS["gan"]}
     plan = forecast(IMAGES, DIGITS, classifier=LogisticRegression(), arms=arms, **SETTINGS)
-    assert plan.power.smallest_gain > 0
+    assert plan.power is None
 
 
 def test_a_classifier_that_fails_has_no_cost_and_no_power():

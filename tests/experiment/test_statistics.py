@@ -1,8 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from ganaug.experiment.statistics import against_best_control, corrected_gain, gain_over_best_control
+from ganaug.experiment.bootstrap import resample_counts, sample_df
+from ganaug.experiment.recalls import harm_p_values, recall_gains
+from ganaug.experiment.statistics import (
+    MANY,
+    CrossedEstimate,
+    against_best_control,
+    corrected_gain,
+    crossed_estimate,
+    gain_over_best_control,
+)
 
 
 def test_the_interval_is_the_one_computed_by_hand():
@@ -144,3 +155,95 @@ def test_the_difference_is_to_the_chosen_control_of_the_same_seed():
     differences, chosen = against_best_control([5, 5, 5], {"a": [1, 1, 9], "b": [2, 2, 2]})
     assert chosen == ["a", "a", "b"]
     assert differences.tolist() == [4, 4, 3]
+
+
+# --- one small test set for all seeds -----------------------------------------------------------------
+
+
+def _crossed(rng, y_true, counts, test_df, n_seeds=5):
+    """Return an estimate from classifiers that are right where chance, seed and sample say so."""
+    sample = rng.normal(0, 0.7, (2, 1, len(y_true)))
+    right = sample + rng.normal(0, 0.7, (2, n_seeds, len(y_true))) > -0.5
+    difference = right[0].astype(float) - right[1]
+    return crossed_estimate(
+        difference.mean(axis=1),
+        difference @ counts.T / counts[0].sum(),
+        resolution=1 / len(y_true),
+        test_df=test_df,
+    )
+
+
+def test_the_interval_on_a_small_given_test_set_covers_the_truth():
+    rng, y_true = np.random.default_rng(0), np.repeat([0, 1], 4)
+    counts = resample_counts(y_true, within_classes=True)
+    known = sample_df(y_true, within_classes=True)
+    estimates = [_crossed(rng, y_true, counts, known) for _ in range(1500)]
+    gains = [e.gain() for e in estimates]
+    covered = np.mean([g.low <= 0 <= g.high for g in gains])
+    without = [replace(e, test_df=MANY).gain() for e in estimates]
+    assert 0.93 <= covered <= 0.985
+    assert np.mean([g.low <= 0 <= g.high for g in without]) < covered - 0.01
+
+
+def test_the_variance_over_resamples_is_that_of_the_mean():
+    rng, y_true = np.random.default_rng(0), np.zeros(4)
+    counts = resample_counts(y_true, within_classes=True, n_resamples=20_000)
+    values = rng.normal(size=4)
+    assert (counts @ values / 3).var() == pytest.approx(values.var(ddof=1) / 4, rel=0.03)
+
+
+def test_degrees_of_freedom_of_the_test_samples_are_those_of_its_classes():
+    assert sample_df(np.repeat([0, 1, 2], 5), within_classes=True) == pytest.approx(12)
+    assert sample_df(np.repeat([0, 1, 2], 5), within_classes=False) == 14
+    rare = sample_df(np.repeat([0, 1], [5, 5000]), within_classes=True)
+    assert rare == pytest.approx(4, abs=0.1)
+
+
+@pytest.mark.parametrize("share", [0.95, 0.8, 0.5, 0.2])
+def test_the_sum_of_few_seeds_and_many_samples_covers_the_truth(share):
+    rng = np.random.default_rng(0)  # the part of the seeds, with 2 degrees of freedom, and a known one
+    parts, means = 3 * share * rng.chisquare(2, 8000) / 2, rng.normal(size=8000)
+    gains = [CrossedEstimate(m, 3, p, 1 - share).gain() for m, p in zip(means, parts, strict=True)]
+    assert 0.93 <= np.mean([g.low <= 0 <= g.high for g in gains]) <= 0.965
+
+
+# --- classes that suffer ------------------------------------------------------------------------------
+
+
+def _flags(n_controls, n_seeds, *, loss=0.0, repeats=300):
+    """Return how often any of 2 classes, and the first one, is called harmed against the best control."""
+    rng, y_true = np.random.default_rng(n_seeds), np.repeat([0, 1], 30)
+    found, forgotten = [], []
+    for _ in range(repeats):
+        habits = rng.normal(0, 1, (n_controls + 1, 60))
+        right = habits[:, None] + rng.normal(0, 0.5, (n_controls + 1, n_seeds, 60)) > -0.5
+        right[0] &= ~((y_true == 0) & (rng.random((n_seeds, 60)) < loss))
+        said = np.where(right, y_true, 1 - y_true)
+        best = 1 + int(right[1:].mean(axis=(1, 2)).argmax())
+        parts = [(y_true, said[0, s], said[best, s]) for s in range(n_seeds)]
+        gains = recall_gains(parts, 2, given_test=True, overlap=0.0)
+        found.append([p < 0.05 for p in harm_p_values(gains, n_controls)])
+        forgotten.append(any(p < 0.05 for p in harm_p_values(gains, 1)))
+    return np.mean([any(f) for f in found]), np.mean([f[0] for f in found]), np.mean(forgotten)
+
+
+@pytest.mark.parametrize("n_controls", [1, 6])
+def test_no_class_is_called_harmed_where_none_is(n_controls):
+    wrongly, _, forgotten = _flags(n_controls, 5)
+    assert wrongly <= 0.085  # 300 draws at a rate of 0.05 have a standard error of 0.013
+    if n_controls > 1:
+        assert forgotten > 0.1  # the choice of the control would make false flags
+
+
+def test_a_class_that_loses_much_is_called_harmed():
+    assert _flags(6, 5, loss=0.7, repeats=60)[1] > 0.8
+
+
+@pytest.mark.parametrize("n_test", [1, 4])
+def test_a_class_with_few_samples_in_a_given_test_set_has_no_interval_and_no_flag(n_test):
+    y_true = np.array([0] * 20 + [1] * n_test)
+    part = (y_true, np.zeros(20 + n_test, int), y_true)
+    gains = recall_gains([part] * 5, 2, given_test=True, overlap=0.0)
+    assert gains[1].mean == -100
+    assert np.isnan(gains[1].low)
+    assert np.isnan(harm_p_values(gains, 6)[1])
