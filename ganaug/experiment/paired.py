@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from ganaug.experiment.schedule import run_cells
 from ganaug.experiment.specimens import specimens_of
 from ganaug.experiment.splits import Labelled, make_splits
 from ganaug.experiment.tracking import Tracker, resolve_tracker
+from ganaug.experiment.winner import winner
 from ganaug.mixing.fill import Fill
 from ganaug.training.game import resolve_game
 from ganaug.training.run import data_digest
@@ -336,4 +338,5 @@ def compare(
             specimens=None if gan is None else specimens_of(gan, part(0).X, part(0).y, seed=seed),
         ).without_failures()
         record.result(result)
+        record.models(gan, partial(winner, result, plan, part, first))
     return result

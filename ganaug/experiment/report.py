@@ -106,8 +106,6 @@ def render(result: "Comparison") -> str:
     )
     specimens: Specimens | None = getattr(result, "specimens", None)
     sample_grid: bytes | None = getattr(result, "sample_grid", None)
-    controls = [arm for arm, role in result.roles.items() if role == "control"]
-    reference = "nothing" if "nothing" in controls else controls[0]
     word, _, rest = result.sentence.partition(": ")
     return environment.get_template("report.html").render(
         result=result,
@@ -118,7 +116,7 @@ def render(result: "Comparison") -> str:
         metric=result.metric.replace("_", " "),
         settings=dict(_flat(result.settings)),
         n_seeds=len({c.seed for c in result.cells}),
-        forest=_forest(result, reference),
+        forest=_forest(result, _reference(result)),
         arms=_frame(result.table),
         per_class=_per_class(result),
         confusion=_confusion(result),
@@ -128,6 +126,17 @@ def render(result: "Comparison") -> str:
         doses=_doses(result),
         seeds=_seeds(result),
     )
+
+
+def pictures(result: "Comparison") -> dict[str, Markup]:
+    """Return the two drawings that hold the result: all gains, and recall by class."""
+    return {"gains": _forest(result, _reference(result)), "recall": _per_class(result).picture}
+
+
+def _reference(result: "Comparison") -> str:
+    """Return the control that every arm is set against."""
+    controls = [arm for arm, role in result.roles.items() if role == "control"]
+    return "nothing" if "nothing" in controls else controls[0]
 
 
 def _forest(result: "Comparison", reference: str) -> Markup:
