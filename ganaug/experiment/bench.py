@@ -26,6 +26,7 @@ from ganaug.experiment.classifiers import (
     train,
     train_and_predict,
 )
+from ganaug.experiment.fitted import FittedClassifier
 from ganaug.experiment.held_out import HeldOut, Outcome
 from ganaug.experiment.metrics import METRICS
 from ganaug.experiment.order import stand_ins, swap_mask
@@ -87,9 +88,8 @@ class Bench:
         self._gan_asked, self._fit_seconds = False, 0.0
         recipe = self._recipe(name, arm)
         y_pred, y_score = self.trained(recipe, X_test)
-        if arm.tune_threshold:
-            metric = METRICS[self.plan.metric]
-            factors = tuned_factors(recipe, self.trained, metric, seed=self.seed, groups=self.groups)
+        factors = self._factors(recipe, arm)
+        if factors is not None:
             y_pred = (y_score * factors).argmax(1)
         return Outcome(
             y_pred=y_pred,
@@ -100,6 +100,19 @@ class Bench:
             start=self.start,
         )
 
+    def fitted(self, name: str, arm: Arm) -> FittedClassifier:
+        """Return the classifier with which an arm, no choice among others, gets its outcome."""
+        recipe = self._recipe(name, arm)
+        model, factors = self._trained_model(recipe), self._factors(recipe, arm)
+        return FittedClassifier(model, self.schema, factors, getattr(self.X, "dtypes", None))
+
+    def _factors(self, recipe: Recipe, arm: Arm) -> np.ndarray[Any, Any] | None:
+        """Return the factors of the class probabilities, where the arm tunes them."""
+        if not arm.tune_threshold:
+            return None
+        metric = METRICS[self.plan.metric]
+        return tuned_factors(recipe, self.trained, metric, seed=self.seed, groups=self.groups)
+
     def trained(self, recipe: Recipe, rows: Any) -> tuple[np.ndarray[Any, Any], Any]:
         """Train a new classifier, always from the same weights; return classes and scores of rows."""
         begun = time.perf_counter()
@@ -109,11 +122,15 @@ class Bench:
 
     def _teacher(self, name: str, arm: Arm) -> Teacher:
         """Return the class probabilities by the arm with nothing added, which sees real samples alone."""
+        model = self._trained_model(self._recipe(name, arm.with_nothing_added))
+        return partial(class_probabilities, model, schema=self.schema)
+
+    def _trained_model(self, recipe: Recipe) -> Any:
         begun = time.perf_counter()
         model = self._new_classifier()
-        train(model, self._recipe(name, arm.with_nothing_added), self.schema, **self._settings)
+        train(model, recipe, self.schema, **self._settings)
         self._fit_seconds += time.perf_counter() - begun
-        return partial(class_probabilities, model, schema=self.schema)
+        return model
 
     def _new_classifier(self) -> Any:
         model = build_classifier(self.plan.classifier, self.schema, seed=self.seed)

@@ -169,6 +169,13 @@ def train_and_predict(
     The scores (n_test, n_classes) are probabilities where there are any, None where there are no scores.
     """
     train(model, recipe, schema, steps=steps, batch_size=batch_size, seed=seed)
+    return class_predictions(model, X_test, schema)
+
+
+def class_predictions(
+    model: Any, X_test: Any, schema: Schema
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
+    """Return class indices and class scores of samples by a trained classifier."""
     if isinstance(model, nn.Module):
         logits = _module_logits(model, schema.encode_X(X_test))
         return logits.argmax(1).numpy(), logits.softmax(1).float().numpy()

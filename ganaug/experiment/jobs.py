@@ -14,6 +14,7 @@ from ganaug._random import derive
 from ganaug.errors import ConfigError, DataError, TrainingDivergedError
 from ganaug.experiment.bench import Bench, Plan, same_start
 from ganaug.experiment.cells import Cell, FailedCell
+from ganaug.experiment.fitted import FittedClassifier
 from ganaug.generator import ConditionalGAN
 
 
@@ -66,6 +67,15 @@ def run_cell(plan: Plan, part: Part, arm: str, trained: Trained | None) -> Cell 
             text = f"{type(error).__name__}: {error} ({line.name}, line {line.lineno})"
             return FailedCell(arm=arm, seed=part.seed, error=text)
         return Cell(arm=arm, seed=part.seed, y_true=c_test, n_train=len(bench.c), **vars(outcome))
+
+
+def refitted(plan: Plan, part: Part, cell: Cell, trained: Trained | None) -> FittedClassifier:
+    """Return the classifier of a cell, trained again as it was."""
+    arm = plan.arms[cell.arm]
+    if arm.among:
+        arm = arm.among[int(np.argmax([score for _, score in cell.tried] or [0.0]))]
+    with one_thread():
+        return bench_of(plan, part, trained).fitted(cell.arm, arm)
 
 
 def bench_of(plan: Plan, part: Part, trained: Trained | None) -> Bench:

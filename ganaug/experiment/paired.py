@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ganaug.experiment.specimens import specimens_of
 from ganaug.experiment.splits import Labelled
 from ganaug.experiment.tracking import Tracker, resolve_tracker
 from ganaug.experiment.twins import learning_curve
+from ganaug.experiment.winner import winner
 from ganaug.mixing.fill import Fill
 
 __all__ = ["compare"]
@@ -241,6 +243,7 @@ def compare(
                 on_cell(len(cells) + len(failed), seeds * len(chosen))
         result = _comparison(setup, cells, failed, first, seconds=time.perf_counter() - started)
         record.result(result)
+        record.models(None if first is None else first.gan, partial(winner, result, plan, setup.part, first))
     return result
 
 

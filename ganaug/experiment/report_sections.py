@@ -49,6 +49,12 @@ def forests(result: "Comparison") -> list[Markup]:
     return [figures.forest(plain), figures.forest(judged)]
 
 
+def pictures(result: "Comparison") -> dict[str, Markup]:
+    """Return the drawings that hold the result, by name: all gains, those that judge, and recall by class."""
+    gains, judged = forests(result)
+    return {"gains": gains, "treatments": judged, "recall": per_class(result).picture}
+
+
 def learning_curve(result: "Comparison") -> Markup | None:
     """Return the gain of real samples by their number, and those to be read off it, where oracles ran."""
     if not result.real_samples_added:

@@ -90,6 +90,15 @@ def as_svg(fig: "Figure", alt: str) -> Markup:
     return Markup(text.replace("<svg ", label, 1))
 
 
+def standalone(picture: Markup) -> str:
+    """Return what `as_svg` gave as a file of its own, in the light colours."""
+    colours = "".join(f"--{name}: {colour}; " for colour, name in VARIABLES.items())
+    style = f"<style>svg {{ {colours}background: {PAPER}; font-family: sans-serif }}</style>"
+    width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', picture).groups()  # type: ignore[union-attr]
+    opening, rest = str(picture).split(">", 1)
+    return f'{opening} width="{width}pt" height="{height}pt">{style}{rest}'
+
+
 def _font(found: re.Match[str]) -> str:
     weight = f"font-weight: {found[1]}; " if found[1] else ""
     return f"{weight}font-size: {found[2]}px"

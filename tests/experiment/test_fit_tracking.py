@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from types import SimpleNamespace
 
 import mlflow
@@ -12,8 +13,9 @@ from typer.testing import CliRunner
 
 import ganaug
 from ganaug import GANConfig, cli
-from ganaug.errors import TrainingInterrupted
+from ganaug.errors import GanaugWarning, TrainingInterrupted
 from ganaug.experiment.fit_tracking import MLflowFit
+from ganaug.networks.mlp import mlp
 
 pixels, targets = load_digits(return_X_y=True)
 IMAGES, DIGITS = pixels[targets < 3].reshape(-1, 8, 8)[:90], targets[targets < 3][:90]
@@ -76,17 +78,21 @@ def test_settings_are_parameters_and_health_is_a_tag(recorded):
     assert recorded.run.info.status == "FINISHED"
 
 
-def test_pictures_curves_and_the_generator_are_artifacts(store, recorded, tmp_path):
+def test_pictures_and_curves_are_artifacts(store, recorded):
     run_id = recorded.run.info.run_id
     names = {a.path for a in store.client.list_artifacts(run_id)}
-    assert names == {"curves.png", "history.jsonl", "generator.safetensors", "samples"}
+    assert names == {"curves.png", "history.jsonl", "samples"}
     pictures = {a.path for a in store.client.list_artifacts(run_id, "samples")}
     assert pictures == {f"samples/{n:09d}.png" for n in (32, 64, 96)}
-    folder = mlflow.artifacts.download_artifacts(run_id=run_id, dst_path=str(tmp_path))
-    opened = ganaug.load(folder)
-    np.testing.assert_array_equal(
-        opened.generate(2, random_state=0)[0], recorded.gan.generate(2, random_state=0)[0]
-    )
+
+
+def test_the_generator_is_a_model_with_the_figures_of_its_last_interval(store, recorded):
+    model = mlflow.pyfunc.load_model(f"runs:/{recorded.run.info.run_id}/generator")
+    made = model.predict({"class": ["0", "1", "2"], "n": [2, 2, 2], "seed": [0, 0, 0]})
+    np.testing.assert_array_equal(made, recorded.gan.generate(2, random_state=0)[0])
+    figures = {m.key: m.value for m in mlflow.get_logged_model(model.model_id).metrics}
+    last = recorded.gan.history_[-1]
+    assert figures == {k: pytest.approx(v) for k, v in last.items() if isinstance(v, float)}
 
 
 def test_a_fit_goes_below_an_active_run_and_leaves_it_open(store, tmp_path):
@@ -159,7 +165,8 @@ def test_the_command_records_where_it_is_asked(store, rows, tmp_path, monkeypatc
     assert run.data.params["train_images"] == "128"
     assert run.info.status == "FINISHED"
     assert run.data.metrics["spread"] > 0
-    assert "generator.safetensors" in {a.path for a in store.client.list_artifacts(run.info.run_id)}
+    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/generator")
+    assert len(model.predict({"class": ["1"], "n": [2]})) == 2
 
 
 def test_the_command_that_is_interrupted_records_that(store, rows, tmp_path, monkeypatch):
@@ -192,3 +199,16 @@ def test_nothing_is_recorded_where_it_is_not_asked(store, rows, tmp_path):
     args = ["fit", str(rows), "--out", str(tmp_path / "run"), "--train-images", "64", "--device", "cpu"]
     assert CliRunner().invoke(cli.app, args).exit_code == 0
     assert {r.info.run_id for r in runs(store)} == known
+
+
+def own_network(*, shape, n_classes, z_dim, width):
+    return mlp(shape=shape, n_classes=n_classes, z_dim=z_dim, width=width)
+
+
+def test_a_generator_with_an_own_network_stays_a_file(store, tmp_path):
+    known = {r.info.run_id for r in runs(store)}
+    config = replace(TINY, network=own_network)
+    with pytest.warns(GanaugWarning, match=r"no model in MLflow, but a file.*network"):
+        fit(tmp_path / "run", config=config)
+    kept = {a.path for a in store.client.list_artifacts(new_run(store, known).info.run_id)}
+    assert "generator.safetensors" in kept

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import time
 import urllib.request
 from contextlib import suppress
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import mlflow
 import numpy as np
@@ -150,6 +152,43 @@ def test_an_active_run_stays_open_when_a_comparison_fails(store):
         assert store.get_run(mine.info.run_id).info.status == "RUNNING"
 
 
+def test_the_parent_shows_each_arm_by_seed_and_has_the_keys_of_its_children(recorded):
+    client, parent, result = recorded.client, recorded.parent, recorded.result
+    for arm in ARMS:
+        points = client.get_metric_history(parent.info.run_id, f"seeds/{arm}")
+        found = {p.step: p.value for p in points}
+        assert found == {s: pytest.approx(v) for s, v in enumerate(result.scores(arm))}
+    for metric in METRICS:
+        assert parent.data.metrics[metric] == pytest.approx(result.scores("gan", metric).mean())
+
+
+def test_what_a_reader_of_the_list_sees_first_is_the_verdict_and_the_arms(recorded):
+    parent = recorded.parent
+    assert parent.info.run_name == f"{recorded.result.verdict}: gan"
+    rows = [line for line in parent.data.tags["mlflow.note.content"].splitlines() if line.startswith("| ")]
+    assert [row.split("|")[1].strip() for row in rows[2:]] == ARMS
+    for child in children(recorded.client, parent):
+        tags = child.data.tags
+        assert tags["ganaug.kind"] == "cell"
+        assert (tags["ganaug.primary"] == "yes") == (tags["ganaug.arm"] == "gan")
+        assert tags["mlflow.user"] == parent.data.tags["mlflow.user"]
+
+
+def test_the_figures_are_pictures_that_stand_alone(recorded):
+    for name in ("gains", "recall"):
+        text = mlflow.artifacts.load_text(f"{recorded.parent.info.artifact_uri}/figures/{name}.svg")
+        picture = ElementTree.fromstring(text)
+        assert picture.get("width").endswith("pt")
+        used = set(re.findall(r"var\(--(\w+)\)", text))
+        assert used <= set(re.findall(r"--(\w+):", text))
+
+
+def test_the_data_is_an_input_of_each_child_too(recorded):
+    for child in children(recorded.client, recorded.parent):
+        (found,) = child.inputs.dataset_inputs
+        assert found.dataset.digest == recorded.result.settings["data_digest"]
+
+
 def test_the_data_is_an_input_of_the_run(recorded):
     (found,) = recorded.parent.inputs.dataset_inputs
     assert found.dataset.digest == recorded.result.settings["data_digest"]
@@ -159,7 +198,7 @@ def test_the_data_is_an_input_of_the_run(recorded):
 BIRTH = """
 import sys, mlflow
 mlflow.set_tracking_uri(sys.argv[1])
-from ganaug.experiment.tracking import start_run
+from ganaug.experiment.mlflow_run import start_run
 print("ready", flush=True)
 sys.stdin.readline()
 start_run("one of four", "ganaug")
@@ -266,6 +305,9 @@ class Notebook:
     def result(self, result):
         self.events.append(("result", result.verdict))
 
+    def models(self, gan, winner):
+        self.events.append(("models", gan is not None))
+
     def __exit__(self, kind, error, trace):
         self.events.append(("close", kind))
 
@@ -277,6 +319,7 @@ def test_an_own_tracker_is_told_everything_once():
         ("open", "gan", "balanced_accuracy", ("0", "1", "2"), 3),
         *[("cells", [(arm, s)]) for s in range(3) for arm in ARMS],
         ("result", result.verdict),
+        ("models", True),
         ("close", None),
     ]
 

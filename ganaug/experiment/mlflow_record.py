@@ -1,0 +1,257 @@
+"""One comparison in MLflow: a parent run with the verdict, a child per arm and seed, and two models."""
+
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from statistics import fmean
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ganaug.errors import GanaugWarning
+from ganaug.experiment.mlflow_models import log_classifier, log_generator
+from ganaug.experiment.mlflow_run import final_status, start_run
+from ganaug.experiment.report_sections import pictures
+from ganaug.experiment.svg import standalone
+from ganaug.training.saved import GENERATOR
+
+if TYPE_CHECKING:
+    from ganaug.experiment.cells import Cell
+    from ganaug.experiment.comparison import Comparison
+    from ganaug.experiment.tracking import Record
+    from ganaug.experiment.winner import Winner
+    from ganaug.generator import ConditionalGAN
+
+__all__ = ["MLflowRecord"]
+
+SHARED_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
+
+
+class MLflowRecord:
+    """Writes to MLflow as long as it can be written to; where it cannot, the result goes to a file."""
+
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        *,
+        primary: str,
+        metric: str,
+        names: Sequence[str],
+        experiment: str | None,
+    ):
+        self.experiment = experiment
+        self.settings, self.primary, self.metric, self.names = settings, primary, metric, names
+        self.lost, self.run_id = False, ""
+        self.after = int(settings["seeds"])  # a step without metrics, which are those of no single model
+
+    def __enter__(self) -> "Record":
+        self._write(self._begin)
+        return self
+
+    def cells(self, cells: "Sequence[Cell]") -> None:
+        """Write a child run per cell."""
+        for cell in cells:
+            self._write(self._cell, cell)
+
+    def result(self, result: "Comparison") -> None:
+        """Write the verdict, and a file beside it where MLflow was lost."""
+        self._write(self._result, result)
+        if self.lost:
+            path = Path(f"ganaug-comparison-{self.settings['data_digest']}-{os.getpid()}.json").resolve()
+            path.write_text(json.dumps(result.to_dict()), encoding="utf-8")
+            warnings.warn(f"The comparison is kept in {path}.", GanaugWarning, stacklevel=2)
+
+    def models(self, gan: "ConditionalGAN | None", winner: "Callable[[], Winner]") -> None:
+        """Log the generator and the classifier; one that cannot be kept ends nothing but its model."""
+        if gan is not None:
+            self._model("generator", lambda: self._generator(gan))
+        self._model("classifier", lambda: self._classifier(winner()))
+
+    def _model(self, name: str, log: Callable[[], None]) -> None:
+        if self.lost:
+            return
+        try:
+            log()
+        except Exception as error:  # of the caller's own classifier, any may come
+            text = " ".join(str(error).split())
+            warnings.warn(
+                f"The {name} is not kept as a model in MLflow: {type(error).__name__}: {text[:300]}",
+                GanaugWarning,
+                stacklevel=4,
+            )
+
+    def _generator(self, gan: "ConditionalGAN") -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            gan.save(folder)
+            log_generator(Path(folder) / GENERATOR, step=self.after)
+
+    def _classifier(self, winner: "Winner") -> None:
+        log_classifier(winner, step=self.after)
+        self.mlflow.set_tags({"ganaug.classifier_arm": winner.arm, "ganaug.classifier_seed": winner.seed})
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.lost and self.run_id:  # the active run must not stay
+            with suppress(Exception):
+                self.mlflow.end_run(final_status(kind))
+        elif self.run_id:
+            self._write(self.mlflow.end_run, final_status(kind))
+
+    def _write(self, write: Callable[..., None], *args: Any) -> None:
+        """Write, unless that failed before; a failure is told once, and ends nothing but the record."""
+        if self.lost:
+            return
+        from mlflow.exceptions import MlflowException
+
+        try:
+            write(*args)
+        except (MlflowException, OSError) as error:
+            self.lost = True
+            text = " ".join(str(error).split())
+            warnings.warn(
+                f"MLflow cannot be written to; the comparison goes on without it: {text[:300]} "
+                "Check MLFLOW_TRACKING_URI.",
+                GanaugWarning,
+                stacklevel=3,
+            )
+
+    def _begin(self) -> None:
+        self.mlflow, run = start_run(f"compare: {self.primary}", self.experiment)
+        self.client = self.mlflow.MlflowClient()
+        self.run_id, self.experiment_id = run.info.run_id, run.info.experiment_id
+        params = {**_flat(self.settings), "primary": self.primary, "metric": self.metric}
+        self.mlflow.log_params({k: str(v)[:6000] for k, v in params.items()})
+        self.mlflow.set_tags(
+            {"ganaug.kind": "comparison", "ganaug.data_digest": self.settings["data_digest"]}
+        )
+        self.caller = {k: v for k, v in run.data.tags.items() if k in SHARED_TAGS}
+        self.data = _dataset(self.settings)
+        self.mlflow.log_input(self.data, context="comparison")
+
+    def _cell(self, cell: "Cell") -> None:
+        from mlflow.entities import DatasetInput, InputTag, Metric, Param
+
+        tags = {
+            "ganaug.kind": "cell",
+            "ganaug.arm": cell.arm,
+            "ganaug.seed": f"{cell.seed}",
+            "ganaug.primary": "yes" if cell.arm == self.primary else "no",
+            "ganaug.pair_id": f"{self.run_id}/{cell.seed}",
+            "ganaug.data_digest": self.settings["data_digest"],
+        }
+        run = self.client.create_run(
+            self.experiment_id,
+            run_name=f"{cell.arm}/seed={cell.seed}",
+            tags={**self.caller, **tags, "mlflow.parentRunId": self.run_id},
+        )
+        recalls = zip(_keys(self.names), cell.recalls(len(self.names)), strict=True)
+        values = {
+            **cell.metrics,
+            **{f"recall/class_{key}": float(r) for key, r in recalls if r == r},
+            "fit_seconds": cell.fit_seconds,
+            "gan_seconds": cell.gan_seconds,
+        }
+        now = run.info.start_time
+        params = {
+            "arm": cell.arm,
+            "seed": cell.seed,
+            "n_train": cell.n_train,
+            "n_extra": cell.n_extra,
+            **{k: self.settings[k] for k in ("classifier", "steps", "batch_size", "fill")},
+        }
+        metrics = [Metric(k, v, now, 0) for k, v in values.items()]
+        for start in range(0, len(metrics), 1000):
+            self.client.log_batch(run.info.run_id, metrics=metrics[start : start + 1000])
+        self.client.log_batch(run.info.run_id, params=[Param(k, str(v)) for k, v in params.items()])
+        context = InputTag("mlflow.data.context", "cell")
+        self.client.log_inputs(
+            run.info.run_id, datasets=[DatasetInput(self.data._to_mlflow_entity(), [context])]
+        )
+        self.client.set_terminated(run.info.run_id)
+
+    def _result(self, result: "Comparison") -> None:
+        gain = result.gain
+        of_primary = [cell.metrics for cell in result.cells if cell.arm == result.primary]
+        self.mlflow.log_metrics(
+            {
+                **{name: fmean(scores[name] for scores in of_primary) for name in of_primary[0]},
+                "gain/points": gain.mean,
+                "gain/low": gain.low,
+                "gain/high": gain.high,
+                "gain/p_value": gain.p_value,
+                "wall_seconds": result.wall_seconds,
+                **{f"mean/{_key(arm)}": float(result.scores(arm).mean()) for arm in result.roles},
+            }
+        )
+        for cell in result.cells:
+            self.mlflow.log_metric(f"seeds/{_key(cell.arm)}", cell.score(self.metric), step=cell.seed)
+        self.mlflow.set_tags(
+            {
+                "mlflow.runName": f"{result.verdict}: {result.primary}",
+                "ganaug.verdict": result.verdict,
+                "ganaug.best_control": result.best_control,
+                "mlflow.note.content": _note(result),
+            }
+        )
+        for frame, file in ((result.table, "arms"), (result.per_class, "per_class")):
+            self.mlflow.log_table(frame.reset_index().astype(object), f"tables/{file}.json")
+        self.mlflow.log_dict(result.to_dict(), "comparison.json")
+        for name, picture in pictures(result).items():
+            self.mlflow.log_text(standalone(picture), f"figures/{name}.svg")
+        with tempfile.TemporaryDirectory() as folder:
+            self.mlflow.log_artifact(str(result.report(Path(folder) / "report.html")))
+        if result.sample_grid is not None:
+            import io
+
+            from PIL import Image
+
+            self.mlflow.log_image(Image.open(io.BytesIO(result.sample_grid)), "samples.png")
+
+
+def _dataset(settings: dict[str, Any]) -> Any:
+    """Return what MLflow shows of the data: its digest and size, and where the comparison was called."""
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    source = CodeDatasetSource(tags={k: str(settings[k]) for k in ("n_train", "n_test", "splits")})
+    return MetaDataset(source, name="X, y", digest=settings["data_digest"])
+
+
+def _note(result: "Comparison") -> str:
+    """Return the verdict and the table of arms in Markdown, which the page of the run shows."""
+    frame = result.table.drop(
+        columns=["calibration_error", "fit_seconds", "gan_seconds"], errors="ignore"
+    ).reset_index()
+    rows = [[f"{v:.2f}" if isinstance(v, float) else str(v) for v in row] for row in frame.values.tolist()]
+    cells = [[str(name).replace("_", " ") for name in frame], ["---"] * len(frame.columns), *rows]
+    table = "\n".join(
+        "| " + " | ".join(text.replace("|", "/").replace(" ", "\u00a0") for text in row) + " |"
+        for row in cells
+    )
+    lost = f"\n\n{len(result.failed)} cells failed, see comparison.json." if result.failed else ""
+    return f"**{result.sentence}**\n\n{table}{lost}\n\nPoints of 100; gains with 95 % intervals."
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _keys(names: Sequence[str]) -> list[str]:
+    """Return a key per name, told apart by number where names differ in forbidden letters only."""
+    keys = [_key(name) for name in names]
+    return [f"{key}_{i}" if keys.count(key) > 1 else key for i, key in enumerate(keys)]
+
+
+def _key(name: str) -> str:
+    """Return a name in the letters that MLflow allows for a metric."""
+    return "".join(ch if ch.isalnum() or ch in "_-. " else "_" for ch in name)
