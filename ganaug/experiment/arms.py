@@ -1,6 +1,7 @@
 """Arms: what a comparison does to the training data, as small objects in a table."""
 
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Literal
 
 from ganaug._checks import known_name, number
@@ -16,6 +17,7 @@ __all__ = [
     "Arm",
     "Extra",
     "TrainingPart",
+    "chosen",
     "copies",
     "noisy_copies",
     "real_samples",
@@ -25,6 +27,8 @@ __all__ = [
 
 DOSES = (0.25, 0.5, 1.0)
 SWAP = 0.3  # as in `SyntheticSwap`
+Gate = Literal["agreement"]
+Snapshot = Literal["last", "best"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +64,20 @@ class Arm:
         the second, or the real ones alone in the last fifth (torch only).
     dose : float, default=1.0
         Share of the samples of `extra` that is used, of each class the first ones; above 0, at most 1.
+    gate : {"agreement"} or None, default=None
+        Which samples are added: all, or those that 3 classifiers agree on. These are the classifier of this
+        arm trained with nothing added, each on two of three folds of the real samples, with classes counted
+        as equally likely; each has to give a sample its class. So of a copy, the one that has not seen it
+        decides. Where too few agree, the most probable ones fill up (see `ganaug.mixing.gate.admit`); where
+        a class is too small to be in each fold, all are let in. They are judged before classic augmentation.
+    snapshot : {"last", "best"} or None, default=None
+        Of an arm that draws from the generator: from its last average, or for each class from the snapshot
+        with the smallest kernel distance; None is as the config says.
     among : tuple of Arm, default=()
         Candidates, of which each seed takes the one with the best metric on samples held out of its
         training part (3 stratified folds; all but the encoding of samples is fitted anew in each); of
         equally good ones, and where a class has fewer than 3 samples, the first. Stands alone with
-        `role`. See `tuned`.
+        `role`. See `tuned` and `chosen`.
     data : {"any", "image", "small image", "table", "numeric table"}
         What the arm can work on; small images have up to 32 x 32 pixels.
     generative : bool or None, default=None
@@ -99,6 +112,8 @@ class Arm:
     place: Literal["fill", "swap"] = "fill"
     phases: Literal["mixed", "pretrain", "real last"] = "mixed"
     dose: float = 1.0
+    gate: Gate | None = None
+    snapshot: Snapshot | None = None
     among: tuple["Arm", ...] = ()
     data: Literal["any", "image", "small image", "table", "numeric table"] = "any"
     generative: bool | None = None
@@ -123,10 +138,25 @@ class Arm:
         known_name("labels", self.labels, ["hard", "teacher"])
         known_name("place", self.place, ["fill", "swap"])
         known_name("phases", self.phases, PHASES)
-        if self.extra is None and (self.labels, self.place, self.phases) != ("hard", "fill", "mixed"):
+        said = self.labels, self.place, self.phases, self.gate
+        if self.extra is None and said != ("hard", "fill", "mixed", None):
             raise ConfigError(
-                "an arm with labels, place or phases of added samples must have extra; got None. Add e.g. "
-                "extra=copies."
+                "an arm with labels, place, phases or a gate of added samples must have extra; got None. Add "
+                "e.g. extra=copies."
+            )
+        if self.gate is not None:
+            known_name("gate", self.gate, ["agreement"])
+        if self.gate is not None and self.role == "oracle":
+            raise ConfigError(
+                "an oracle must have no gate: it shows what the real samples of the reserve are worth; got "
+                f"gate={self.gate!r}. Leave it out."
+            )
+        if self.snapshot is not None:
+            known_name("snapshot", self.snapshot, ["last", "best"])
+        if self.snapshot is not None and not self.asks_generator:
+            raise ConfigError(
+                "an arm with a snapshot must draw from the generator; this one does not. Set "
+                "extra=synthetic, or generative=True where an extra of your own does."
             )
         if self.among and replace(self, among=()) != Arm(role=self.role):
             raise ConfigError(
@@ -137,7 +167,8 @@ class Arm:
     @property
     def with_nothing_added(self) -> "Arm":
         """The same arm without extra samples and what is said of these."""
-        return replace(self, extra=None, labels="hard", place="fill", phases="mixed", dose=1.0)
+        bare = replace(self, labels="hard", place="fill", phases="mixed", dose=1.0, gate=None, snapshot=None)
+        return replace(bare, extra=None, generative=None)
 
     @property
     def asks_generator(self) -> bool:
@@ -145,6 +176,11 @@ class Arm:
         if self.among:
             return any(arm.asks_generator for arm in self.among)
         return self.extra is synthetic if self.generative is None else self.generative
+
+    @property
+    def asks_best(self) -> bool:
+        """Whether the arm, or a candidate, draws from the best snapshots."""
+        return self.snapshot == "best" or any(arm.asks_best for arm in self.among)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that tell the arm from others."""
@@ -188,6 +224,46 @@ def tuned(arm: Arm) -> Arm:
     return Arm(role=arm.role, among=(arm.with_nothing_added, *(replace(arm, dose=d) for d in DOSES)))
 
 
+def chosen(arm: Arm) -> Arm:
+    """Return an arm that chooses, seed by seed, how many of another's samples to add, and which.
+
+    Besides the dose, as in `tuned`, it chooses whether they pass a gate, and those of the generator whether
+    they come from its last average or its best snapshots. That makes 13 candidates (7 without a generator),
+    which share three more generators, and three judges in each inner part; the classifier is trained up to
+    52 times (34). The more candidates, the more of the best score on few held-out samples is luck, so that
+    the one taken need not be the best; what it gains is measured on test samples all the same.
+
+    Parameters
+    ----------
+    arm : Arm
+        With `extra`.
+
+    Returns
+    -------
+    Arm
+        Its candidates add nothing, and a quarter, half or all of the samples, without and with a gate.
+
+    Raises
+    ------
+    ConfigError
+        If the arm adds no samples.
+
+    Examples
+    --------
+    >>> [(a.dose, a.gate) for a in chosen(Arm(role="control", extra=copies)).among[1:3]]
+    [(0.25, None), (0.25, 'agreement')]
+    """
+    if arm.extra is None:
+        raise ConfigError("arm must have extra to choose from; got one that adds no samples.")
+    gates: tuple[Gate | None, ...] = (None, "agreement")
+    snapshots: tuple[Snapshot | None, ...] = ("last", "best") if arm.asks_generator else (None,)
+    candidates = (
+        replace(arm, dose=dose, gate=gate, snapshot=snapshot)
+        for dose, gate, snapshot in product(DOSES, gates, snapshots)
+    )
+    return Arm(role=arm.role, among=(arm.with_nothing_added, *candidates))
+
+
 _COPIES = Arm(role="control", extra=copies)
 _GAN = Arm(role="treatment", extra=synthetic)
 _RESERVE = Arm(role="oracle", extra=real_samples)
@@ -212,6 +288,8 @@ ARMS: dict[str, Arm] = {
     "pretrain on copies": replace(_COPIES, phases="pretrain"),
     "oversampling, real last": replace(_COPIES, phases="real last"),
     "tuned oversampling": tuned(_COPIES),
+    "oversampling + gate": replace(_COPIES, gate="agreement"),
+    "chosen oversampling": chosen(_COPIES),
     "gan": _GAN,
     "gan + classic": replace(_GAN, classic=True, data="image"),
     "gan + mixup": replace(_GAN, mix="mixup"),
@@ -221,6 +299,8 @@ ARMS: dict[str, Arm] = {
     "pretrain on gan": replace(_GAN, phases="pretrain"),
     "gan, real last": replace(_GAN, phases="real last"),
     "tuned gan": tuned(_GAN),
+    "gan + gate": replace(_GAN, gate="agreement"),
+    "chosen gan": chosen(_GAN),
     "quarter of reserve": replace(_RESERVE, dose=0.25),
     "half of reserve": replace(_RESERVE, dose=0.5),
     "reserve": _RESERVE,

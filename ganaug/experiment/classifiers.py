@@ -27,7 +27,7 @@ __all__ = ["CLASSIFIERS", "Recipe", "train", "train_and_predict"]
 
 
 Teacher = Callable[[Any], Tensor]
-"""Returns class probabilities (n, n_classes) of samples as the classifier takes them: encoded, or rows."""
+"""Returns class probabilities (n, n_classes) of samples: encoded ones as a tensor, or rows."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,8 @@ def class_probabilities(model: Any, samples: Any, schema: Schema) -> Tensor:
     """Return the probabilities of samples by a trained classifier, as a `Teacher` does."""
     if isinstance(model, nn.Module):
         return _module_logits(model, samples).softmax(1).float()
-    return torch.from_numpy(_estimator_scores(model, samples, schema))
+    rows = schema.codec.decode(samples) if isinstance(samples, Tensor) else samples
+    return torch.from_numpy(_estimator_scores(model, _rows(rows, schema), schema))
 
 
 def _estimator_rows(recipe: Recipe, schema: Schema) -> tuple[Any, Tensor, Tensor | None]:

@@ -324,6 +324,7 @@ class Comparison:
                 "fit_seconds": round(c.fit_seconds, 2),
                 "gan_seconds": round(c.gan_seconds, 2),
                 "tried": c.tried,
+                "admitted": c.admitted,
             }
             for c in self.cells
         ]

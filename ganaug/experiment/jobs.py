@@ -12,8 +12,9 @@ import torch
 
 from ganaug._random import derive
 from ganaug.errors import ConfigError, DataError, TrainingDivergedError
-from ganaug.experiment.bench import Bench, Plan, same_start
+from ganaug.experiment.bench import Bench, Plan
 from ganaug.experiment.cells import Cell, FailedCell
+from ganaug.experiment.starts import same_start
 from ganaug.generator import ConditionalGAN
 
 
