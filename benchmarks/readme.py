@@ -199,6 +199,30 @@ def representation_block(result: dict[str, Any]) -> str:
     )
 
 
+def by_class(shares: dict[str, float]) -> str:
+    """Return shares in percent in words."""
+    return ", ".join(f"{name}: {share:.0f}" for name, share in shares.items())
+
+
+def gate_block(result: dict[str, Any]) -> str:
+    """Return the tables of the benchmark on gates and choices."""
+    machine, parts = result["machine"], []
+    for case in result["cases"]:
+        gates = "; ".join(
+            f"{row['arm']} {row['accepted']:.0f} % (by class {by_class(row['by class'])}), "
+            f"{row['let in though rejected']:.0f} % of the wanted filled up with rejected ones"
+            for row in case["accepted"]
+        )
+        parts.append(
+            f"{case['data']}, {case['classifier']}: {len(case['seeds'])} seeds, {case['n_train']} training "
+            f"and {case['n_test']} test samples each.\n\n{table(case['rows'])}\n\nAccepted: {gates}."
+        )
+    return (
+        "\n\n".join(parts) + f"\n\n{machine['processor']}, torch {machine['torch']}, one thread; "
+        f"{result['seconds'] / 60:.0f} minutes in all, on a machine shared with other work."
+    )
+
+
 def gain_rows(cells: dict[str, Any]) -> list[dict[str, Any]]:
     """Return one row per comparison: the score of each arm, and the gain over doing nothing."""
     rows = []
@@ -223,6 +247,7 @@ def blocks() -> dict[str, str]:
     intro = "Handwritten digits, 10 labelled samples per class: balanced accuracy in percent, gains in points"
     found = {
         "quality": quality_block(load("quality")),
+        "gate": gate_block(load("gate")),
         "verdict": verdict_block(load("verdict")),
         "harm": harm_block(load("harm")),
         "tables-numbers": representation_block(load("representation")),

@@ -8,9 +8,10 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from ganaug._checks import number
+from ganaug._checks import known_name, number
 from ganaug._random import Seed, as_seed, derive
 from ganaug.data.schema import Schema
+from ganaug.errors import ConfigError
 from ganaug.training.drawing import Drawing
 from ganaug.training.grid import sample_grid
 
@@ -32,6 +33,7 @@ class ClassGenerators:
         *,
         truncation: float | None = None,
         random_state: Seed = None,
+        snapshot: str | None = None,
     ) -> tuple[Any, Any]:
         """Draw an exact number of samples per class.
 
@@ -45,6 +47,8 @@ class ClassGenerators:
         random_state : int, RandomState, Generator or None
             None continues the generator's own stream: each call draws new samples, and the n-th call
             after `fit` or `load` always draws the same. A seed makes the call repeatable.
+        snapshot : {"last", "best"} or None
+            Draw from the last average, or for each class from its best snapshot; None is as the config says.
 
         Returns
         -------
@@ -59,7 +63,7 @@ class ClassGenerators:
         KeyError
             If a class is unknown; the nearest name is suggested.
         ConfigError
-            If a count is negative or no integer, or a class is named twice.
+            If a count is negative or no integer, a class is named twice, or the training kept no snapshots.
 
         Examples
         --------
@@ -70,7 +74,14 @@ class ClassGenerators:
         ['yes', 'yes']
         """
         wanted, stream = self._order(counts, truncation, random_state)
-        parts = [self._draw(k, n, stream, truncation) for k, n in wanted]
+        if snapshot is not None:
+            known_name("snapshot", snapshot, ["last", "best"])
+        if snapshot == "best" and self._drawing.snapshot == "last":
+            raise ConfigError(
+                "snapshot='best' needs a training that kept snapshots; config.snapshot was 'last'. Fit with "
+                "GANConfig(snapshot='both')."
+            )
+        parts = [self._draw(k, n, stream, truncation, snapshot) for k, n in wanted]
         x = torch.cat([torch.empty(0, *self.schema_.codec.shape), *parts])
         c = np.repeat([k for k, _ in wanted], [n for _, n in wanted]).astype(np.int64)
         return self.schema_.decode_X(x), self.schema_.decode_y(c)
@@ -160,9 +171,11 @@ class ClassGenerators:
         self._n_calls += 1
         return wanted, derive(self.seed_, "generate", self._n_calls - 1)
 
-    def _draw(self, class_index: int, n: int, stream: int, truncation: float | None = None) -> Tensor:
+    def _draw(
+        self, class_index: int, n: int, stream: int, truncation: float | None, snapshot: str | None
+    ) -> Tensor:
         empty = torch.empty(0, *self.schema_.codec.shape)
-        pieces = self._drawing.pieces(class_index, n, stream=stream, truncation=truncation)
+        pieces = self._drawing.pieces(class_index, n, stream=stream, truncation=truncation, snapshot=snapshot)
         return torch.cat([empty, *pieces])
 
 

@@ -57,7 +57,7 @@ class GANConfig:
     pack: int = 1  # samples of a class that D judges together (PacGAN)
     ema_halflife_images: Any = None  # after so many images a weight counts half in the average; None: by kind
     ema_rampup: float = 0.05  # early on the half-life is at most this share of the images seen
-    snapshot: str = "last"  # "last" average for all classes, or the "best" one of each class
+    snapshot: str = "last"  # "last" average for all classes, "best" one of each; "both" keeps both
     precision: str = "auto"  # "float32", "bfloat16" forward passes, or "auto": what the device is fast at
     log_every_images: Any = None  # losses, quality, health, sample grid and checkpoint; None: by kind
     keep_checkpoints: int = 3  # how many of the last ones stay, beside the best
@@ -97,7 +97,7 @@ class GANConfig:
             raise ConfigError(f"betas must be two numbers; got {self.betas!r}. Write (0.0, 0.9).")
         for i, beta in enumerate(self.betas):
             number(f"betas[{i}]", beta, low=0, high=1 - 1e-9)
-        known_name("snapshot", self.snapshot, ["last", "best"])
+        known_name("snapshot", self.snapshot, ["last", "best", "both"])
         known_name("missing", self.missing, ["keep", "fill"])
         for name in ("regularizers", "mutations", "matching", "diffaugment"):
             value = getattr(self, name)

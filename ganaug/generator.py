@@ -1,6 +1,7 @@
 """ConditionalGAN: learn one generator per class from labelled data, and draw from it."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError, TrainingDivergedError
 from ganaug.evaluation.leak import Leak
 from ganaug.training.batches import BalancedBatches
-from ganaug.training.drawing import PIECES, Drawing
+from ganaug.training.drawing import Drawing
 from ganaug.training.game import resolve_game
 from ganaug.training.leaks import find_leaks
 from ganaug.training.run import RunFolder, data_digest
@@ -26,8 +27,6 @@ from ganaug.training.session import run_training
 from ganaug.training.state import GANState, new_state, torch_device
 
 __all__ = ["ClassGenerator", "ConditionalGAN", "load"]
-
-OnLog = Callable[[dict[str, Any]], None]
 
 
 class ConditionalGAN(ClassGenerators, BaseEstimator):
@@ -97,7 +96,7 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         names: Any = None,
         out: str | Path | None = None,
         resume: bool = False,
-        on_log: OnLog | None = None,
+        on_log: Callable[[dict[str, Any]], None] | None = None,
         on_step: Callable[[int], None] | None = None,
     ) -> "ConditionalGAN":
         """Train on labelled samples.
@@ -159,20 +158,16 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         schema = Schema.fit(X, y, names=names, missing=config.missing)
         x, c = schema.pack_X(X), schema.encode_y(y)
         device, seed = torch_device(self.device), as_seed(self.random_state)
-        counts = torch.bincount(c, minlength=len(schema.labels))
         state = new_state(
             config,
             shape=schema.codec.shape,
             n_classes=len(schema.labels),
             seed=seed,
             device=device,
-            counts=counts,
+            counts=torch.bincount(c, minlength=len(schema.labels)),
             blocks=schema.blocks or (),
         )
-
-        def drawing() -> Drawing:
-            return Drawing(state.G_ema, config.z_dim, state.snapshots, PIECES[schema.kind])
-
+        drawing = partial(Drawing.of, state, config, schema.kind)
         self._set_fitted(config, schema, drawing(), seed)
         self.history_: list[dict[str, Any]] = []
         run, sound = None, None
@@ -241,8 +236,7 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
 
         Examples
         --------
-        >>> import tempfile
-        >>> import numpy as np
+        >>> import tempfile, numpy as np
         >>> X = np.random.default_rng(0).normal(size=(40, 3)); y = np.repeat([0, 1], 20)
         >>> gan = ConditionalGAN(train_images=128, random_state=0).fit(X, y)
         >>> with tempfile.TemporaryDirectory() as folder:

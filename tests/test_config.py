@@ -171,7 +171,7 @@ def test_mutations_need_a_loss_of_log_odds(loss: str) -> None:
 
 
 def test_an_unknown_kind_of_snapshot_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"snapshot must be one of 'last', 'best'; got 'bset'"):
+    with pytest.raises(ConfigError, match=r"snapshot must be one of 'last', 'best', 'both'; got 'bset'"):
         GANConfig(snapshot="bset")
 
 

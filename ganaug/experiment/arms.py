@@ -1,12 +1,9 @@
 """Arms: what a comparison does to the training data, as small objects in a table."""
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
 
-from ganaug._checks import known_name, number
-from ganaug.errors import ConfigError
-from ganaug.experiment.batch_mixes import MIXES
-from ganaug.experiment.order import PHASES
+from ganaug.experiment.arm import Arm
+from ganaug.experiment.choices import chosen, tuned
 from ganaug.experiment.samples import Extra, TrainingPart, copies, noisy_copies, real_samples, synthetic
 from ganaug.experiment.smote import borderline_smote, pixel_smote, smote
 
@@ -16,6 +13,7 @@ __all__ = [
     "Arm",
     "Extra",
     "TrainingPart",
+    "chosen",
     "copies",
     "noisy_copies",
     "real_samples",
@@ -23,170 +21,7 @@ __all__ = [
     "tuned",
 ]
 
-DOSES = (0.25, 0.5, 1.0)
 SWAP = 0.3  # as in `SyntheticSwap`
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arm:
-    """One way to train the classifier; all arms share split, steps, initial weights and order.
-
-    Parameters
-    ----------
-    role : {"control", "treatment", "oracle"}
-        A treatment has to beat the best control. An oracle is shown beside both: it adds the samples of a
-        reserve, of which no other arm knows.
-    extra : callable or None
-        Makes the samples to add from a `TrainingPart`; `copies`, `synthetic`, or the user's own.
-    classic : bool or "randaugment"
-        Whether samples go through classic augmentation (images only): each anew at every step
-        (torch), or the added ones once (scikit-learn). True is the one of the comparison.
-    class_weights : bool
-        Whether the loss weighs classes by the inverse of their size.
-    tune_threshold : bool
-        Whether the decision is tuned to the metric of the comparison, on out-of-fold predictions of
-        the training part. Not with `extra`: copies of a held-out sample would give it away.
-    mix : {"mixup", "cutmix"} or None, default=None
-        Whether the samples of a batch are mixed in pairs, and their labels with them (torch only).
-    labels : {"hard", "teacher"}, default="hard"
-        Labels of the added samples: their classes, or the class probabilities of a teacher, which is the
-        classifier of this arm trained with nothing added. An estimator gets a row for each class,
-        weighted by its probability.
-    place : {"fill", "swap"}, default="fill"
-        Added samples come on top of the real ones, or each stands in for a real one of its class, with
-        probability `dose`: anew in every epoch (torch), or once (scikit-learn).
-    phases : {"mixed", "pretrain", "real last"}, default="mixed"
-        All samples at every step, or the added ones in the first half of the steps and the real ones in
-        the second, or the real ones alone in the last fifth (torch only).
-    dose : float, default=1.0
-        Share of the samples of `extra` that is used, of each class the first ones; above 0, at most 1.
-    among : tuple of Arm, default=()
-        Candidates, of which each seed takes the one with the best metric on samples held out of its
-        training part (3 stratified folds; all but the encoding of samples is fitted anew in each); of
-        equally good ones, and where a class has fewer than 3 samples, the first. Stands alone with
-        `role`. See `tuned`.
-    data : {"any", "image", "small image", "table", "numeric table"}
-        What the arm can work on; small images have up to 32 x 32 pixels.
-    generative : bool or None, default=None
-        Whether `extra` draws from the seed's generator, which is then trained once, before the arms; one
-        that asks for it without saying so here trains its own. None is whether `extra` is `synthetic`.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is unknown or out of range, or two of them cannot be combined.
-
-    References
-    ----------
-    Zhang et al., ICLR (2018): mixup. Yun et al., ICCV (2019): CutMix. Hinton et al., arXiv:1503.02531
-    (2015): labels of a teacher.
-
-    Examples
-    --------
-    >>> Arm(role="control", extra=copies).classic
-    False
-    >>> [candidate.dose for candidate in tuned(Arm(role="treatment", extra=synthetic)).among]
-    [1.0, 0.25, 0.5, 1.0]
-    """
-
-    role: Literal["control", "treatment", "oracle"]
-    extra: Extra | None = None
-    classic: bool | Literal["randaugment"] = False
-    class_weights: bool = False
-    tune_threshold: bool = False
-    mix: Literal["mixup", "cutmix"] | None = None
-    labels: Literal["hard", "teacher"] = "hard"
-    place: Literal["fill", "swap"] = "fill"
-    phases: Literal["mixed", "pretrain", "real last"] = "mixed"
-    dose: float = 1.0
-    among: tuple["Arm", ...] = ()
-    data: Literal["any", "image", "small image", "table", "numeric table"] = "any"
-    generative: bool | None = None
-
-    def __post_init__(self) -> None:
-        if self.tune_threshold and self.extra is not None:
-            raise ConfigError(
-                "an arm with tune_threshold must have no extra: the threshold is tuned on held-out samples "
-                "of the training part, which added ones may be copies of. Make two arms of it."
-            )
-        number("dose", self.dose, low=0, high=1, open_low=True)
-        if self.dose != 1 and self.extra is None:
-            raise ConfigError(
-                f"an arm with a dose must have extra, of which it is a share; got dose={self.dose}."
-            )
-        if not all(isinstance(arm, Arm) for arm in self.among):
-            raise ConfigError(f"among must hold arms; got {[type(a).__name__ for a in self.among]}.")
-        if not isinstance(self.classic, bool):
-            known_name("classic", self.classic, ["randaugment"])
-        if self.mix is not None:
-            known_name("mix", self.mix, MIXES)
-        known_name("labels", self.labels, ["hard", "teacher"])
-        known_name("place", self.place, ["fill", "swap"])
-        known_name("phases", self.phases, PHASES)
-        if self.extra is None and (self.labels, self.place, self.phases) != ("hard", "fill", "mixed"):
-            raise ConfigError(
-                "an arm with labels, place or phases of added samples must have extra; got None. Add e.g. "
-                "extra=copies."
-            )
-        if self.among and replace(self, among=()) != Arm(role=self.role):
-            raise ConfigError(
-                "an arm with `among` must have no settings of its own but its role: its candidates have "
-                "them. Move them to each of the candidates."
-            )
-
-    @property
-    def with_nothing_added(self) -> "Arm":
-        """The same arm without extra samples and what is said of these."""
-        return replace(self, extra=None, labels="hard", place="fill", phases="mixed", dose=1.0)
-
-    @property
-    def asks_generator(self) -> bool:
-        """Whether the seed's generator is trained before the arm."""
-        if self.among:
-            return any(arm.asks_generator for arm in self.among)
-        return self.extra is synthetic if self.generative is None else self.generative
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values that tell the arm from others."""
-        values = {k: v for k, v in vars(self).items() if k not in ("extra", "among")}
-        return {**values, "extra": described(self.extra), "among": [arm.to_dict() for arm in self.among]}
-
-
-def described(thing: Any) -> str:
-    """Return what to call a function or an object in a record."""
-    return thing if isinstance(thing, str) else getattr(thing, "__qualname__", repr(thing))
-
-
-def tuned(arm: Arm) -> Arm:
-    """Return an arm that chooses, seed by seed, how many of another's samples to add; none is a choice.
-
-    It trains the classifier 13 times as often, and a generator three more times. Within the training part the
-    fill is counted anew, so that a quarter of it is a quarter of what that part lacks.
-
-    Parameters
-    ----------
-    arm : Arm
-        With `extra`.
-
-    Returns
-    -------
-    Arm
-        Its candidates add nothing, and a quarter, half or all of the samples.
-
-    Raises
-    ------
-    ConfigError
-        If the arm adds no samples.
-
-    Examples
-    --------
-    >>> tuned(Arm(role="control", extra=copies)).among[0].extra is None
-    True
-    """
-    if arm.extra is None:
-        raise ConfigError("arm must have extra for its dose to be tuned; got one that adds no samples.")
-    return Arm(role=arm.role, among=(arm.with_nothing_added, *(replace(arm, dose=d) for d in DOSES)))
-
 
 _COPIES = Arm(role="control", extra=copies)
 _GAN = Arm(role="treatment", extra=synthetic)
@@ -210,8 +45,10 @@ ARMS: dict[str, Arm] = {
     "teacher on copies": replace(_COPIES, labels="teacher"),
     "teacher on classic": replace(_COPIES, labels="teacher", classic=True, data="image"),
     "pretrain on copies": replace(_COPIES, phases="pretrain"),
-    "oversampling, real last": replace(_COPIES, phases="real last"),
+    "oversampling + real last": replace(_COPIES, phases="real last"),
     "tuned oversampling": tuned(_COPIES),
+    "oversampling + gate": replace(_COPIES, gate="agreement"),
+    "chosen oversampling": chosen(_COPIES),
     "gan": _GAN,
     "gan + classic": replace(_GAN, classic=True, data="image"),
     "gan + mixup": replace(_GAN, mix="mixup"),
@@ -219,8 +56,10 @@ ARMS: dict[str, Arm] = {
     "gan + teacher": replace(_GAN, labels="teacher"),
     "gan + classic + teacher": replace(_GAN, labels="teacher", classic=True, data="image"),
     "pretrain on gan": replace(_GAN, phases="pretrain"),
-    "gan, real last": replace(_GAN, phases="real last"),
+    "gan + real last": replace(_GAN, phases="real last"),
     "tuned gan": tuned(_GAN),
+    "gan + gate": replace(_GAN, gate="agreement"),
+    "chosen gan": chosen(_GAN),
     "quarter of reserve": replace(_RESERVE, dose=0.25),
     "half of reserve": replace(_RESERVE, dose=0.5),
     "reserve": _RESERVE,

@@ -1,19 +1,16 @@
 """One training part on the bench: its schema and generator, and the classifier under every arm."""
 
-import hashlib
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganaug._checks import finite
 from ganaug._random import derive
-from ganaug.config import GANConfig
 from ganaug.data.schema import Schema, take
 from ganaug.errors import ConfigError
 from ganaug.experiment.arms import Arm, TrainingPart
@@ -27,32 +24,20 @@ from ganaug.experiment.classifiers import (
     train_and_predict,
 )
 from ganaug.experiment.fitted import FittedClassifier
-from ganaug.experiment.held_out import HeldOut, Outcome
+from ganaug.experiment.held_out import HeldOut, Outcome, Tried
+from ganaug.experiment.judges import out_of_fold_judges
 from ganaug.experiment.metrics import METRICS
 from ganaug.experiment.order import stand_ins, swap_mask
+from ganaug.experiment.plan import Plan, fill_of
 from ganaug.experiment.splits import inner_folds
+from ganaug.experiment.starts import same_start, weights_digest
 from ganaug.experiment.thresholds import tuned_factors
 from ganaug.generator import ConditionalGAN
-from ganaug.mixing.fill import Fill, fill_counts
+from ganaug.mixing.gate import Admitted, Judge, admit
+
+__all__ = ["Bench", "Plan"]
 
 INNER_FOLDS = 3
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What every seed shares; travels to worker processes."""
-
-    classifier: Any
-    arms: dict[str, Arm]
-    metric: str
-    fill: Fill
-    steps: int
-    batch_size: int
-    config: GANConfig
-    device: str
-    classic: Any
-    names: Sequence[str]
-    random_state: int
 
 
 class Bench:
@@ -79,13 +64,15 @@ class Bench:
         self.gan: ConditionalGAN | None = None
         self.gan_seconds = 0.0
         self._gan_asked, self._fit_seconds = False, 0.0
+        self._admitted: tuple[Admitted, ...] = ()
+        self._judges: dict[Arm, tuple[Judge, ...]] = {}  # by the arm that they are trained as
         self.start = ""
 
     def outcome(self, name: str, arm: Arm, X_test: Any) -> Outcome:
         """Return what the classifier says of test samples when it is trained as the arm wants."""
         if arm.among:
             return self._of_the_best(name, arm, X_test)
-        self._gan_asked, self._fit_seconds = False, 0.0
+        self._gan_asked, self._fit_seconds, self._admitted = False, 0.0, ()
         recipe = self._recipe(name, arm)
         y_pred, y_score = self.trained(recipe, X_test)
         factors = self._factors(recipe, arm)
@@ -98,6 +85,7 @@ class Bench:
             fit_seconds=self._fit_seconds,
             gan_seconds=self.gan_seconds if self._gan_asked else 0.0,
             start=self.start,
+            admitted=self._admitted,
         )
 
     def fitted(self, name: str, arm: Arm) -> FittedClassifier:
@@ -122,10 +110,14 @@ class Bench:
 
     def _teacher(self, name: str, arm: Arm) -> Teacher:
         """Return the class probabilities by the arm with nothing added, which sees real samples alone."""
-        model = self._trained_model(self._recipe(name, arm.with_nothing_added))
-        return partial(class_probabilities, model, schema=self.schema)
+        return self._taught(self._recipe(name, arm.with_nothing_added))
+
+    def _taught(self, recipe: Recipe) -> Teacher:
+        """Return the class probabilities by a new classifier that is trained on a recipe."""
+        return partial(class_probabilities, self._trained_model(recipe), schema=self.schema)
 
     def _trained_model(self, recipe: Recipe) -> Any:
+        """Return a new classifier, trained from always the same weights."""
         begun = time.perf_counter()
         model = self._new_classifier()
         train(model, recipe, self.schema, **self._settings)
@@ -134,7 +126,7 @@ class Bench:
 
     def _new_classifier(self) -> Any:
         model = build_classifier(self.plan.classifier, self.schema, seed=self.seed)
-        self.start = same_start(self.start, _weights_digest(model))
+        self.start = same_start(self.start, weights_digest(model))
         return model
 
     @property
@@ -146,7 +138,7 @@ class Bench:
         self._gan_asked = True
         if self.gan is None:
             begun = time.perf_counter()
-            config, device = self.plan.config, self.plan.device
+            config, device = self.plan.gan_config, self.plan.device
             gan = ConditionalGAN(config=config, device=device, random_state=derive(self.seed, "gan"))
             self.gan = gan.fit(self.X, self.y, names=self.schema.names)
             self.gan_seconds = time.perf_counter() - begun
@@ -155,7 +147,7 @@ class Bench:
     def _recipe(self, name: str, arm: Arm) -> Recipe:
         """Return what the arm feeds the classifier."""
         extra_c = self._wanted(arm)
-        made = None if arm.extra is None else arm.extra(self._part(extra_c))
+        made = self._made(name, arm, extra_c)
         teacher = self._teacher(name, arm) if arm.labels == "teacher" else None
         swap = arm.dose if arm.place == "swap" else 0.0
         if swap:
@@ -179,6 +171,35 @@ class Bench:
             teacher=teacher,
             n_pace=len(self.extra_c),
         )
+
+    def _made(self, name: str, arm: Arm, extra_c: Tensor) -> Any:
+        """Return the samples that an arm adds, those that its gate lets in, or nothing."""
+        if arm.extra is None:
+            return None
+        make = arm.extra
+
+        def drawn(c: Tensor, number: int) -> Any:
+            seed = derive(self.seed, "draw", number) if number else self.seed
+            return make(replace(self._part(c), seed=seed, snapshot=arm.snapshot))
+
+        judges = () if arm.gate is None or not len(extra_c) else self._judges_of(name, arm)
+        if not judges:
+            return drawn(extra_c, 0)
+
+        def draw(c: Tensor, number: int) -> Tensor:
+            return self._encoded(name, drawn(c, number), len(c))
+
+        made, self._admitted = admit(draw, judges, extra_c, n_classes=len(self.schema.labels))
+        return made
+
+    def _judges_of(self, name: str, arm: Arm) -> tuple[Judge, ...]:
+        """Return the judges of an arm's gate, trained when a candidate first asks for them."""
+        bare = arm.with_nothing_added
+        if bare not in self._judges:
+            recipe = self._recipe(name, bare)
+            judges = out_of_fold_judges(recipe, self._taught, seed=self.seed, groups=self.groups)
+            self._judges[bare] = judges
+        return self._judges[bare]
 
     def _wanted(self, arm: Arm) -> Tensor:
         """Return the classes of what an arm makes: of a fill, of all real samples, or of the reserve."""
@@ -215,10 +236,12 @@ class Bench:
         held_out = self.held_out(name, arm)
         metric = METRICS[self.plan.metric]
         final = self.outcome(name, arm.among[held_out.best(metric)], X_test)
-        doses = [0.0 if candidate.extra is None else candidate.dose for candidate in arm.among]
         return replace(
             final,
-            tried=tuple(zip(doses, held_out.scores(metric), strict=False)),
+            tried=tuple(
+                Tried(0.0 if a.extra is None else a.dose, score, a.gate, a.snapshot)
+                for a, score in zip(arm.among, held_out.scores(metric), strict=False)
+            ),
             fit_seconds=final.fit_seconds + held_out.fit_seconds,
             gan_seconds=final.gan_seconds + held_out.gan_seconds,
         )
@@ -273,32 +296,3 @@ def _first(extra_c: Tensor, dose: float) -> Tensor:
         rows = (extra_c == k).nonzero().flatten()
         used[rows[: round(dose * len(rows))]] = True
     return used
-
-
-def same_start(before: str, now: str) -> str:
-    """Return the fingerprint of a module's first weights; raise where another module had others."""
-    if before not in ("", now):
-        raise ConfigError(
-            "classifier must build modules with weights of the same seed for every arm; one of them "
-            "started from other weights. Draw them from torch's global generator, and build "
-            "a new module at each call."
-        )
-    return now
-
-
-def _weights_digest(model: Any) -> str:
-    """Return a fingerprint of a module's weights; an estimator has none before its fit."""
-    if not isinstance(model, nn.Module):
-        return "estimator"
-    content = hashlib.sha256()
-    for value in model.state_dict().values():
-        content.update(value.numpy().tobytes())
-    return content.hexdigest()
-
-
-def fill_of(y: np.ndarray[Any, Any], fill: Fill) -> dict[Any, int]:
-    """Return the samples that the arms of a seed add per class, for its training labels."""
-    if fill == "auto":
-        counts = np.unique(y, return_counts=True)[1]
-        fill = 2.0 if counts.max() <= 1.5 * counts.min() else "balance"
-    return fill_counts(y, fill)

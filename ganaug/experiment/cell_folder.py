@@ -10,10 +10,12 @@ import torch
 
 from ganaug._checks import empty_folder
 from ganaug.errors import CheckpointError
-from ganaug.experiment.bench import Plan
 from ganaug.experiment.cells import Cell
+from ganaug.experiment.held_out import Tried
 from ganaug.experiment.jobs import Trained
+from ganaug.experiment.plan import Plan
 from ganaug.generator import load
+from ganaug.mixing.gate import Admitted
 from ganaug.training.checkpoint import load_tensors, save_tensors
 
 ABOUT = "about.json"
@@ -45,7 +47,9 @@ class CellFolder:
                 path.unlink()
                 continue
             arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-            plain = about["cell"] | {"tried": tuple(map(tuple, about["cell"]["tried"]))}
+            plain = {"admitted": (), **about["cell"]}
+            plain["tried"] = tuple(Tried(*each) for each in plain["tried"])
+            plain["admitted"] = tuple(Admitted(*each) for each in plain["admitted"])
             cells.append(Cell(**{"y_score": None, **plain, **arrays}))
         return cells
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from ganaug.experiment.held_out import Tried
 from ganaug.experiment.metrics import METRICS, RANKINGS, calibration_error
 from ganaug.experiment.recalls import recalls
+from ganaug.mixing.gate import Admitted
 
 __all__ = ["Cell", "FailedCell"]
 
@@ -25,7 +27,13 @@ class Cell:
     fit_seconds: float  # the classifier
     gan_seconds: float  # the generator, where the arm uses one; shared by the arms of a seed
     start: str = ""  # fingerprint of the first weights of a torch classifier
-    tried: tuple[tuple[float, float], ...] = ()  # dose and held-out score of each candidate, if there are
+    tried: tuple[Tried, ...] = ()  # the candidates of an arm that chooses, if samples could be held out
+    admitted: tuple[Admitted, ...] = ()  # of each class, where the arm has a gate
+
+    @property
+    def chosen(self) -> Tried | None:
+        """The candidate that was taken: the first of those with the best score."""
+        return max(self.tried, key=lambda t: t.score, default=None)
 
     def score(self, metric: str) -> float:
         """Return a metric of METRICS."""

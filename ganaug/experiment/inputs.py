@@ -81,12 +81,11 @@ def _unfit(arm: Arm, data: str, model: Any, metric: str) -> str:
     taught = arm.labels == "teacher"
     if (arm.class_weights or taught) and not stepwise and weight_parameter(model) is None:
         return f"a classifier whose fit takes sample_weight; {type(model).__name__} takes none"
-    if taught and scoring_method(model) not in ("forward", "predict_proba"):
+    asks_chances = taught or arm.tune_threshold or arm.gate is not None
+    if asks_chances and scoring_method(model) not in ("forward", "predict_proba"):
         return f"a classifier with predict_proba; {type(model).__name__} has none"
     if arm.tune_threshold and metric in RANKINGS:
         return f"a metric of decisions; {metric} ranks scores, which no threshold changes"
-    if arm.tune_threshold and scoring_method(model) not in ("forward", "predict_proba"):
-        return f"a classifier with predict_proba; {type(model).__name__} has none"
     return ""
 
 

@@ -12,9 +12,10 @@ import torch
 
 from ganaug._random import derive
 from ganaug.errors import ConfigError, DataError, TrainingDivergedError
-from ganaug.experiment.bench import Bench, Plan, same_start
+from ganaug.experiment.bench import Bench, Plan
 from ganaug.experiment.cells import Cell, FailedCell
 from ganaug.experiment.fitted import FittedClassifier
+from ganaug.experiment.starts import same_start
 from ganaug.generator import ConditionalGAN
 
 
@@ -73,7 +74,7 @@ def refitted(plan: Plan, part: Part, cell: Cell, trained: Trained | None) -> Fit
     """Return the classifier of a cell, trained again as it was."""
     arm = plan.arms[cell.arm]
     if arm.among:
-        arm = arm.among[int(np.argmax([score for _, score in cell.tried] or [0.0]))]
+        arm = arm.among[int(np.argmax([t.score for t in cell.tried] or [0.0]))]
     with one_thread():
         return bench_of(plan, part, trained).fitted(cell.arm, arm)
 

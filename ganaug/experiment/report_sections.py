@@ -9,6 +9,7 @@ from sklearn.metrics import confusion_matrix
 
 from ganaug.experiment import figures
 from ganaug.experiment.figures import Row
+from ganaug.experiment.held_out import Tried
 from ganaug.experiment.result_sentences import interval
 from ganaug.experiment.svg import plain_label
 
@@ -206,9 +207,18 @@ def _probabilities(scores: Array) -> bool:
 
 
 def doses(result: "Comparison") -> list[tuple[str, Markup]]:
-    """Return a picture for each arm that chose its dose."""
-    tried = {arm: [t for c in result.cells_of(arm) if (t := getattr(c, "tried", ()))] for arm in result.roles}
-    return [(arm, figures.doses(found)) for arm, found in tried.items() if found]
+    """Return a picture for each arm that chose its dose, and each gate and snapshot that it tried."""
+    pictures = []
+    for arm in result.roles:
+        seeds = [[Tried(*t) for t in c.tried] for c in result.cells_of(arm) if c.tried]
+        for gate, snapshot in dict.fromkeys((t.gate, t.snapshot) for seed in seeds for t in seed if t.dose):
+            shown = [
+                [(t.dose, t.score) for t in seed if not t.dose or (t.gate, t.snapshot) == (gate, snapshot)]
+                for seed in seeds
+            ]
+            words = [arm, *(f"{k} {v}" for k, v in (("gate", gate), ("snapshot", snapshot)) if v)]
+            pictures.append((", ".join(words), figures.doses(shown)))
+    return pictures
 
 
 def seeds(result: "Comparison") -> Table:

@@ -53,6 +53,7 @@ def _of_cell(cell: "Cell") -> dict[str, Any]:
         "fit_seconds": round(cell.fit_seconds, 2),
         "gan_seconds": round(cell.gan_seconds, 2),
         "tried": cell.tried,
+        "admitted": cell.admitted,
     }
 
 

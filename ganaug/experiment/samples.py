@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ class TrainingPart:
     reserve: tuple[Any, Tensor] | None = (
         None  # samples like X and their classes, neither trained nor tested on
     )
+    snapshot: Literal["last", "best"] | None = None  # of the generator; None is its own
 
 
 Extra = Callable[[TrainingPart], Any]
@@ -64,7 +65,8 @@ def synthetic(part: TrainingPart) -> Tensor:
     labels = part.schema.labels.tolist()
     found, counts = part.extra_c.unique(return_counts=True)  # sorted, as extra_c is
     wanted = {labels[k]: n for k, n in zip(found.tolist(), counts.tolist(), strict=True)}
-    X, _ = part.fitted_gan().generate(wanted, random_state=derive(part.seed, "synthetic"))
+    stream = derive(part.seed, "synthetic")
+    X, _ = part.fitted_gan().generate(wanted, random_state=stream, snapshot=part.snapshot)
     return part.schema.encode_X(X)
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import joblib
 
-from ganaug.experiment.bench import Plan
 from ganaug.experiment.cell_folder import CellFolder
 from ganaug.experiment.cells import Cell, FailedCell
 from ganaug.experiment.jobs import Part, Trained, run_cell, train_generator
+from ganaug.experiment.plan import Plan
 from ganaug.experiment.recalls import LEAST_SEEDS
 
 

@@ -14,8 +14,7 @@ from ganaug.config import GANConfig, resolve_config
 from ganaug.data.schema import Schema, take
 from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError, GanaugWarning
-from ganaug.experiment.arms import Arm, described
-from ganaug.experiment.bench import Plan, fill_of
+from ganaug.experiment.arm import Arm, described
 from ganaug.experiment.classifiers import default_classifier
 from ganaug.experiment.inputs import (
     as_rows,
@@ -30,6 +29,7 @@ from ganaug.experiment.inputs import (
 )
 from ganaug.experiment.jobs import Part
 from ganaug.experiment.metrics import METRICS
+from ganaug.experiment.plan import Plan, fill_of
 from ganaug.experiment.splits import Labelled, Splits, make_splits
 from ganaug.experiment.twins import twin_of
 from ganaug.mixing.fill import Fill

@@ -12,7 +12,8 @@ def twin_of(name: str, arms: Mapping[str, Arm]) -> str:
 
     Without it, the gain of classic augmentation or of a teacher's labels would be taken for the
     generator's. Of several, it is the first with copies of real samples at the same dose; else one with
-    copies, with other samples, and with none, in this order.
+    copies, with other samples, and with none, in this order. Candidates with the same settings but for
+    dose and samples count once, for copies have no snapshots to choose from.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ def twin_of(name: str, arms: Mapping[str, Arm]) -> str:
     if not twins:
         raise ConfigError(
             f"arms must hold a control that differs from {name!r} in the added samples only (same "
-            "classic, class_weights, tune_threshold, mix, labels, place, phases and candidates); got "
+            "classic, class_weights, tune_threshold, mix, labels, place, phases, gate and candidates); got "
             f"{list(arms)}. Add such a control, with extra=copies."
         )
 
@@ -70,9 +71,9 @@ def learning_curve(arms: Mapping[str, Arm]) -> tuple[str, ...]:
 
 def _levers(arm: Arm) -> tuple[Any, ...]:
     own = arm.classic, arm.class_weights, arm.tune_threshold, arm.mix
-    added = arm.labels, arm.place, arm.phases
-    return *own, *added, tuple(map(_levers, arm.among))
+    added = arm.labels, arm.place, arm.phases, arm.gate
+    return *own, *added, frozenset(map(_levers, arm.among))
 
 
-def _doses(arm: Arm) -> list[float]:
-    return [a.dose for a in arm.among or (arm,)]
+def _doses(arm: Arm) -> set[float]:
+    return {a.dose for a in arm.among or (arm,)}

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ganaug.experiment.bench import Plan
 from ganaug.experiment.fitted import FittedClassifier
 from ganaug.experiment.jobs import Part, Trained, refitted
+from ganaug.experiment.plan import Plan
 
 if TYPE_CHECKING:
     from ganaug.experiment.comparison import Comparison

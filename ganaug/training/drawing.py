@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ganaug._random import derive, seeded, torch_stream
+from ganaug.config import GANConfig
 from ganaug.training.snapshots import Snapshots
-from ganaug.training.state import set_progress
+from ganaug.training.state import GANState, set_progress
 
 PIECES = {"image": 256, "table": 4096}
 """Samples drawn at a time, by kind of data; part of what a seed means."""
@@ -23,11 +24,17 @@ class Drawing:
     z_dim: int
     snapshots: Snapshots = field(default_factory=Snapshots)
     piece: int = PIECES["image"]
+    snapshot: str = "best"  # as in the config: of "both", the last average is drawn from unless asked
     _at_moment: dict[int, nn.Module] = field(default_factory=dict)
 
-    def generator_of(self, class_index: int) -> nn.Module:
-        """Return the G that serves a class: the last average, or the class's own snapshot."""
-        if not len(self.snapshots):
+    @classmethod
+    def of(cls, state: GANState, config: GANConfig, kind: str) -> "Drawing":
+        """Return the drawing from a state of training, by kind of data."""
+        return cls(state.G_ema, config.z_dim, state.snapshots, PIECES[kind], config.snapshot)
+
+    def generator_of(self, class_index: int, snapshot: str | None = None) -> nn.Module:
+        """Return the G that serves a class: the "last" average, or the class's own, "best" snapshot."""
+        if (snapshot or self.snapshot) != "best" or not len(self.snapshots):
             return self.G
         moment = int(self.snapshots.choice[class_index])
         if moment not in self._at_moment:
@@ -39,10 +46,16 @@ class Drawing:
 
     @torch.no_grad()
     def pieces(
-        self, class_index: int, n: int, *, stream: int, truncation: float | None = None
+        self,
+        class_index: int,
+        n: int,
+        *,
+        stream: int,
+        truncation: float | None = None,
+        snapshot: str | None = None,
     ) -> Iterator[Tensor]:
         """Yield n samples of a class in pieces of at most `piece`, the same for the same stream."""
-        G = self.generator_of(class_index)
+        G = self.generator_of(class_index, snapshot)
         device = next(G.parameters()).device
         noise = torch_stream(stream, "class", class_index)
         z = _noise(n, self.z_dim, noise, truncation)
@@ -55,7 +68,7 @@ class Drawing:
     @torch.no_grad()
     def mixed(self, c: Tensor, *, stream: int) -> Tensor:
         """Return a sample of each of the classes c (n,), all in one go where one G serves them all."""
-        if len(self.snapshots):
+        if self.snapshot == "best" and len(self.snapshots):
             served = c.unique().tolist()
             pieces = {k: torch.cat(list(self.pieces(k, int((c == k).sum()), stream=stream))) for k in served}
             x = torch.empty(len(c), *next(iter(pieces.values())).shape[1:])

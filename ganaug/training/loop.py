@@ -128,7 +128,7 @@ def train(
             if sick:
                 line["health"] += health.go_back(state)
             else:
-                if config.snapshot == "best":
+                if config.snapshot != "last":
                     state.snapshots.offer(state.images_seen, state.G_ema, distance)
                 line["sound"] = health.remember(state)
             history.append({"images_seen": state.images_seen, **line})

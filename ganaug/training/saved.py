@@ -88,5 +88,6 @@ def load_generator(path: Path, *, network: Any = None, conditioning: Any = None)
     if history:
         set_progress(G, history[-1]["images_seen"])
     G = G.eval().requires_grad_(False)
-    drawing = Drawing(G, config.z_dim, Snapshots.from_tensors(groups["snapshots"]), PIECES[schema.kind])
+    snapshots = Snapshots.from_tensors(groups["snapshots"])
+    drawing = Drawing(G, config.z_dim, snapshots, PIECES[schema.kind], config.snapshot)
     return SavedGenerator(drawing, config, schema, seed, history)

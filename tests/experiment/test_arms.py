@@ -150,7 +150,7 @@ def test_the_table_of_arms_tells_controls_from_treatments():
 @pytest.mark.parametrize("lever", [{"labels": "teacher"}, {"place": "swap"}, {"phases": "pretrain"}])
 def test_what_is_said_of_added_samples_needs_some(lever):
     with pytest.raises(
-        ConfigError, match="labels, place or phases of added samples must have extra; got None"
+        ConfigError, match="labels, place, phases or a gate of added samples must have extra; got None"
     ):
         Arm(role="control", **lever)
     arm = Arm(role="control", extra=copies, class_weights=True, mix="mixup", **lever)

@@ -59,7 +59,7 @@ def bench_of(data, classifier, *, steps=30, seed=0, fill=2.0, n=60, classic=None
     train, spare, test = np.split(rows, [n, n + 40])
     plan = Plan(
         classifier=classifier,
-        arms={},
+        arms=ARMS,
         metric="accuracy",
         fill=fill,
         steps=steps,
@@ -110,6 +110,8 @@ def fitting(data, classifier):
 
 EACH = [("image", "cnn"), ("image", "logistic"), ("table", "mlp"), ("table", "forest")]
 APPLY = [(name, *each) for each in EACH for name in fitting(*each)]
+LONG = ("chosen oversampling", "chosen gan")
+EACH_ARM = [pytest.param(*case, marks=pytest.mark.slow if case[0] in LONG else ()) for case in APPLY]
 
 
 def test_every_arm_of_the_table_applies_somewhere():
@@ -120,7 +122,7 @@ def test_every_arm_of_the_table_applies_somewhere():
     }
 
 
-@pytest.mark.parametrize(("name", "data", "classifier"), APPLY)
+@pytest.mark.parametrize(("name", "data", "classifier"), EACH_ARM)
 def test_every_arm_of_the_table_learns_wherever_it_applies(name, data, classifier):
     bench, X_test, y_test = bench_of(digits_or_wine(data), classifier, steps=60)
     outcome = bench.outcome(name, ARMS[name], X_test)

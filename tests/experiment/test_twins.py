@@ -17,8 +17,8 @@ def test_in_the_table_each_treatment_has_a_twin_with_copies_of_real_samples_at_t
 
     def with_copies(arm):
         swapped = arm.extra and copies
-        among = tuple(map(with_copies, arm.among))
-        return replace(arm, role="control", extra=swapped, among=among)
+        among = tuple(dict.fromkeys(map(with_copies, arm.among)))  # copies have no snapshots
+        return replace(arm, role="control", extra=swapped, among=among, snapshot=None)
 
     assert twin == with_copies(treatment)
 
@@ -32,8 +32,10 @@ def test_the_twins_of_the_table_are_these():
         "gan + teacher": "teacher on copies",
         "gan + classic + teacher": "teacher on classic",
         "pretrain on gan": "pretrain on copies",
-        "gan, real last": "oversampling, real last",
+        "gan + real last": "oversampling + real last",
         "tuned gan": "tuned oversampling",
+        "gan + gate": "oversampling + gate",
+        "chosen gan": "chosen oversampling",
     }
 
 
@@ -64,6 +66,7 @@ def test_of_several_twins_copies_come_before_other_samples_and_these_before_none
         {"classic": True},
         {"classic": "randaugment"},
         {"class_weights": True},
+        {"gate": "agreement"},
     ],
 )
 def test_a_control_without_the_lever_of_the_treatment_is_no_twin(lever):
@@ -73,6 +76,17 @@ def test_a_control_without_the_lever_of_the_treatment_is_no_twin(lever):
         arms = {"plain": plain, "tuned": tuned(plain), "nothing": Arm(role="control"), "gan": treatment}
         with pytest.raises(ConfigError, match="differs from 'gan' in the added samples only"):
             twin_of("gan", arms)
+
+
+def test_a_twin_may_have_fewer_candidates_but_none_of_other_levers():
+    arms = {"tuned": ARMS["tuned oversampling"], "chosen gan": ARMS["chosen gan"]}
+    with pytest.raises(ConfigError, match="gate and candidates"):
+        twin_of("chosen gan", arms)
+    chosen = ARMS["chosen oversampling"]
+    assert len(chosen.among) < len(arms["chosen gan"].among)
+    assert twin_of("chosen gan", {**arms, "chosen": chosen}) == "chosen"
+    with pytest.raises(ConfigError, match="'tuned gan'"):
+        twin_of("tuned gan", {"chosen": chosen, "tuned gan": ARMS["tuned gan"]})
 
 
 def test_an_oracle_is_nobodys_twin():

@@ -9,6 +9,7 @@ from play import digest, small
 from torch import Tensor, nn
 
 import ganaug
+from ganaug.errors import ConfigError
 from ganaug.networks.conditioning import Transitional
 from ganaug.training.drawing import Drawing
 from ganaug.training.snapshots import MAX_KEPT, Snapshots
@@ -124,6 +125,27 @@ def test_a_training_keeps_the_best_moment_of_each_class(fitted, digits, tmp_path
         label = fitted.classes_[k]
         expected = then.generate({label: 5}, random_state=1)[0]
         np.testing.assert_array_equal(fitted.generate({label: 5}, random_state=1)[0], expected)
+
+
+def test_a_training_that_keeps_both_draws_as_the_one_and_as_the_other(fitted, digits, tmp_path) -> None:
+    def draw(gan, **which):
+        return gan.generate(20, random_state=3, **which)[0]
+
+    both, last = (
+        ganaug.ConditionalGAN(config=replace(fitted.config_, snapshot=word), random_state=0).fit(*digits)
+        for word in ("both", "last")
+    )
+    both.save(tmp_path / "both")
+    for gan in (both, ganaug.load(tmp_path / "both")):
+        np.testing.assert_array_equal(draw(gan), draw(last))
+        np.testing.assert_array_equal(draw(gan, snapshot="best"), draw(fitted))
+    np.testing.assert_array_equal(draw(fitted, snapshot="last"), draw(last))
+    assert (draw(fitted) != draw(last)).any()
+    assert not len(last._drawing.snapshots)
+    with pytest.raises(ConfigError, match=r"snapshot='best' needs a training that kept snapshots.*'both'"):
+        draw(last, snapshot="best")
+    with pytest.raises(ConfigError, match="snapshot must be one of"):
+        draw(both, snapshot="first")
 
 
 def test_a_class_draws_the_same_from_its_snapshot_after_travelling(fitted, tmp_path) -> None:

@@ -1,0 +1,178 @@
+"""Arm: one way to train the classifier of a comparison."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ganaug._checks import known_name, number
+from ganaug.errors import ConfigError
+from ganaug.experiment.batch_mixes import MIXES
+from ganaug.experiment.order import PHASES
+from ganaug.experiment.samples import Extra, synthetic
+
+__all__ = ["Arm", "described"]
+
+Gate = Literal["agreement"]
+Snapshot = Literal["last", "best"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One way to train the classifier; all arms share split, steps, initial weights and order.
+
+    Parameters
+    ----------
+    role : {"control", "treatment", "oracle"}
+        A treatment has to beat the best control. An oracle is shown beside both: it adds the samples of a
+        reserve, of which no other arm knows.
+    extra : callable or None
+        Makes the samples to add from a `TrainingPart`; `copies`, `synthetic`, or the user's own.
+    classic : bool or "randaugment"
+        Whether samples go through classic augmentation (images only): each anew at every step
+        (torch), or the added ones once (scikit-learn). True is the one of the comparison.
+    class_weights : bool
+        Whether the loss weighs classes by the inverse of their size.
+    tune_threshold : bool
+        Whether the decision is tuned to the metric of the comparison, on out-of-fold predictions of
+        the training part. Not with `extra`: copies of a held-out sample would give it away.
+    mix : {"mixup", "cutmix"} or None, default=None
+        Whether the samples of a batch are mixed in pairs, and their labels with them (torch only).
+    labels : {"hard", "teacher"}, default="hard"
+        Labels of the added samples: their classes, or the class probabilities of a teacher, which is the
+        classifier of this arm trained with nothing added. An estimator gets a row for each class,
+        weighted by its probability.
+    place : {"fill", "swap"}, default="fill"
+        Added samples come on top of the real ones, or each stands in for a real one of its class, with
+        probability `dose`: anew in every epoch (torch), or once (scikit-learn).
+    phases : {"mixed", "pretrain", "real last"}, default="mixed"
+        All samples at every step, or the added ones in the first half of the steps and the real ones in
+        the second, or the real ones alone in the last fifth (torch only).
+    dose : float, default=1.0
+        Share of the samples of `extra` that is used, of each class the first ones; above 0, at most 1.
+    gate : {"agreement"} or None, default=None
+        Which samples are added: all, or those that 3 classifiers agree on. These are the classifier of this
+        arm trained with nothing added, each on two of three folds of the real samples, with classes counted
+        as equally likely; each has to give a sample its class. So of a copy, the one that has not seen it
+        decides. Where too few agree, the most probable ones fill up (see `ganaug.mixing.gate.admit`); where
+        a class is too small to be in each fold, all are let in. They are judged before classic augmentation.
+    snapshot : {"last", "best"} or None, default=None
+        Of an arm that draws from the generator: from its last average, or for each class from the snapshot
+        with the smallest kernel distance; None is as the config says.
+    among : tuple of Arm, default=()
+        Candidates, of which each seed takes the one with the best metric on samples held out of its
+        training part (3 stratified folds; all but the encoding of samples is fitted anew in each); of
+        equally good ones, and where a class has fewer than 3 samples, the first. Stands alone with
+        `role`. See `tuned` and `chosen`.
+    data : {"any", "image", "small image", "table", "numeric table"}
+        What the arm can work on; small images have up to 32 x 32 pixels.
+    generative : bool or None, default=None
+        Whether `extra` draws from the seed's generator, which is then trained once, before the arms; one
+        that asks for it without saying so here trains its own. None is whether `extra` is `synthetic`.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is unknown or out of range, or two of them cannot be combined.
+
+    References
+    ----------
+    Zhang et al., ICLR (2018): mixup. Yun et al., ICCV (2019): CutMix. Hinton et al., arXiv:1503.02531
+    (2015): labels of a teacher.
+
+    Examples
+    --------
+    >>> from ganaug.experiment.arms import copies, tuned
+    >>> Arm(role="control", extra=copies).classic
+    False
+    >>> [candidate.dose for candidate in tuned(Arm(role="treatment", extra=synthetic)).among]
+    [1.0, 0.25, 0.5, 1.0]
+    """
+
+    role: Literal["control", "treatment", "oracle"]
+    extra: Extra | None = None
+    classic: bool | Literal["randaugment"] = False
+    class_weights: bool = False
+    tune_threshold: bool = False
+    mix: Literal["mixup", "cutmix"] | None = None
+    labels: Literal["hard", "teacher"] = "hard"
+    place: Literal["fill", "swap"] = "fill"
+    phases: Literal["mixed", "pretrain", "real last"] = "mixed"
+    dose: float = 1.0
+    gate: Gate | None = None
+    snapshot: Snapshot | None = None
+    among: tuple["Arm", ...] = ()
+    data: Literal["any", "image", "small image", "table", "numeric table"] = "any"
+    generative: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.tune_threshold and self.extra is not None:
+            raise ConfigError(
+                "an arm with tune_threshold must have no extra: the threshold is tuned on held-out samples "
+                "of the training part, which added ones may be copies of. Make two arms of it."
+            )
+        number("dose", self.dose, low=0, high=1, open_low=True)
+        if self.dose != 1 and self.extra is None:
+            raise ConfigError(
+                f"an arm with a dose must have extra, of which it is a share; got dose={self.dose}."
+            )
+        if not all(isinstance(arm, Arm) for arm in self.among):
+            raise ConfigError(f"among must hold arms; got {[type(a).__name__ for a in self.among]}.")
+        if not isinstance(self.classic, bool):
+            known_name("classic", self.classic, ["randaugment"])
+        if self.mix is not None:
+            known_name("mix", self.mix, MIXES)
+        known_name("labels", self.labels, ["hard", "teacher"])
+        known_name("place", self.place, ["fill", "swap"])
+        known_name("phases", self.phases, PHASES)
+        said = self.labels, self.place, self.phases, self.gate
+        if self.extra is None and said != ("hard", "fill", "mixed", None):
+            raise ConfigError(
+                "an arm with labels, place, phases or a gate of added samples must have extra; got None. Add "
+                "e.g. extra=copies."
+            )
+        if self.gate is not None:
+            known_name("gate", self.gate, ["agreement"])
+        if self.gate is not None and self.role == "oracle":
+            raise ConfigError(
+                "an oracle must have no gate: it shows what the real samples of the reserve are worth; got "
+                f"gate={self.gate!r}. Leave it out."
+            )
+        if self.snapshot is not None:
+            known_name("snapshot", self.snapshot, ["last", "best"])
+        if self.snapshot is not None and not self.asks_generator:
+            raise ConfigError(
+                "an arm with a snapshot must draw from the generator; this one does not. Set "
+                "extra=synthetic, or generative=True where an extra of your own does."
+            )
+        if self.among and replace(self, among=()) != Arm(role=self.role):
+            raise ConfigError(
+                "an arm with `among` must have no settings of its own but its role: its candidates have "
+                "them. Move them to each of the candidates."
+            )
+
+    @property
+    def with_nothing_added(self) -> "Arm":
+        """The same arm without extra samples and what is said of these."""
+        bare = replace(self, labels="hard", place="fill", phases="mixed", dose=1.0, gate=None, snapshot=None)
+        return replace(bare, extra=None, generative=None)
+
+    @property
+    def asks_generator(self) -> bool:
+        """Whether the seed's generator is trained before the arm."""
+        if self.among:
+            return any(arm.asks_generator for arm in self.among)
+        return self.extra is synthetic if self.generative is None else self.generative
+
+    @property
+    def asks_best(self) -> bool:
+        """Whether the arm, or a candidate, draws from the best snapshots."""
+        return self.snapshot == "best" or any(arm.asks_best for arm in self.among)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that tell the arm from others."""
+        values = {k: v for k, v in vars(self).items() if k not in ("extra", "among")}
+        return {**values, "extra": described(self.extra), "among": [arm.to_dict() for arm in self.among]}
+
+
+def described(thing: Any) -> str:
+    """Return what to call a function or an object in a record."""
+    return thing if isinstance(thing, str) else getattr(thing, "__qualname__", repr(thing))
