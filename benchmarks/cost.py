@@ -209,6 +209,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--train-images", type=int, default=40_000)
+    parser.add_argument("--train-images", type=int, default=30_000)
     parser.add_argument("--jobs", type=int, default=2)
     main(**vars(parser.parse_args()))

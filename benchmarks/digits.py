@@ -32,6 +32,6 @@ def main(seeds: int, train_images: int, jobs: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--train-images", type=int, default=40_000)
+    parser.add_argument("--train-images", type=int, default=30_000)
     parser.add_argument("--jobs", type=int, default=2)
     main(**vars(parser.parse_args()))

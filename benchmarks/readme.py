@@ -190,6 +190,17 @@ def harm_block(result: dict[str, Any]) -> str:
     return f"{simulated_table(result['rows'])}\n\n{result['repeats']:,} repetitions per line."
 
 
+def cost_block(result: dict[str, Any]) -> str:
+    """Return what a comparison costs."""
+    machine, jobs = result["machine"], result["jobs"]
+    return (
+        f"{table(result['whole'], decimals=0)}\n\n{result['seeds']} seeds, 6 arms, {jobs} jobs at a time. "
+        f"Beside the bare trainings, medians of {result['turns']} turns on one thread:\n\n"
+        f"{table(result['overhead'], decimals=1)}\n\n{machine['processor']}, {machine['cores']} cores, torch "
+        f"{machine['torch']}."
+    )
+
+
 def representation_block(result: dict[str, Any]) -> str:
     """Return the table on how numbers are represented."""
     cases = "cases (a table at 300 and at up to 5,000 training rows)"
@@ -248,6 +259,7 @@ def blocks() -> dict[str, str]:
     found = {
         "quality": quality_block(load("quality")),
         "gate": gate_block(load("gate")),
+        "cost": cost_block(load("cost")),
         "verdict": verdict_block(load("verdict")),
         "harm": harm_block(load("harm")),
         "tables-numbers": representation_block(load("representation")),

@@ -24,7 +24,7 @@ class Least(StrEnum):
     NO_EVIDENCE = "no evidence"
 
 
-DIGITS_TRAIN_IMAGES = 40_000
+DIGITS_TRAIN_IMAGES = 30_000
 """Budget of `compare digits`, so that the first command a user tries ends in three minutes."""
 
 
@@ -69,7 +69,7 @@ def compare(
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of a torch classifier.")] = 400,
     preset: Annotated[
-        str | None, typer.Option(help="quick, default or best; digits: 40,000 images if not given.")
+        str | None, typer.Option(help="quick, default or best; digits: 30,000 images if not given.")
     ] = None,
     train_images: TrainImages = None,
     jobs: Annotated[

@@ -1,7 +1,7 @@
 """The order of training: which samples a classifier sees at which step."""
 
 from collections.abc import Iterator
-from itertools import count, islice
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -29,14 +29,17 @@ def batches(recipe: "Recipe", *, steps: int, batch_size: int, seed: int) -> Iter
     done, share_done = 0, 0.0
     for samples, share in PHASES[recipe.phases]:
         share_done += share
-        indices = order(recipe, samples, seed=seed)
+        epochs, rows = order(recipe, samples, seed=seed), np.empty(0, dtype=np.int64)
         for _ in range(done, round(share_done * steps)):
-            yield torch.tensor(list(islice(indices, batch_size)))
+            while len(rows) < batch_size:
+                rows = np.concatenate([rows, next(epochs)])
+            yield torch.from_numpy(rows[:batch_size])
+            rows = rows[batch_size:]
         done = round(share_done * steps)
 
 
-def order(recipe: "Recipe", samples: Samples = "all", *, seed: int) -> Iterator[int]:
-    """Yield rows without end, an epoch after the other.
+def order(recipe: "Recipe", samples: Samples = "all", *, seed: int) -> Iterator[Rows]:
+    """Yield the rows of one epoch after the other, without end.
 
     Each epoch is one shuffle of the real samples and of `recipe.pace` others; of these, unused ones are
     skipped, and more are put in between, so that every arm of a seed sees the real samples in the same order.
@@ -55,7 +58,7 @@ def order(recipe: "Recipe", samples: Samples = "all", *, seed: int) -> Iterator[
             p = {"all": recipe.swap, "added": 1.0, "real": 0.0}[samples]
             swapped = swap_mask(n, p, seed=seed, epoch=epoch)
             rows = np.where(swapped, n + stand_ins(recipe.c), np.arange(n))[rows]
-        yield from rows.tolist()
+        yield rows
 
 
 def _spread(rows: Rows, late: Rows, rng: np.random.Generator) -> Rows:
