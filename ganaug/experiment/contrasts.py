@@ -85,10 +85,11 @@ class Contrasts:
 def _fingerprint(cells: Sequence[Cell]) -> str:
     """Return what is the same for arms that give each test sample the same scores.
 
-    Class weights do, that have nothing to weigh. Without scores, equal classes do not tell that.
+    Class weights do, that have nothing to weigh. Without scores, equal classes do not tell that, nor do
+    choices that happened to be the same.
     """
     content = hashlib.sha256()
     for cell in cells:
-        said = cell.arm.encode() if cell.y_score is None else cell.y_score.tobytes()
+        said = cell.arm.encode() if cell.y_score is None or cell.tried else cell.y_score.tobytes()
         content.update(said + cell.y_pred.tobytes())
     return content.hexdigest()

@@ -117,6 +117,7 @@ def compare(
     n_jobs : int or None, default=None
         Jobs at a time, as in joblib, on its backend of the moment (`joblib.parallel_config`). A job is the
         generator of a seed, or one arm in one seed; each uses one thread, so that no result depends on it.
+        Threads of one process take turns.
     groups : array of shape (n,) or None, default=None
         Samples of the same group (patient, site, day) go to the training or the test part together,
         also where choices are made within a training part. Not with `labelled_per_class`.
@@ -206,8 +207,7 @@ def compare(
     folder = None
     cells: list[Cell] = []
     if out is not None:
-        about = {**settings, "arms": {name: arm.to_dict() for name, arm in chosen.items()}}
-        folder = CellFolder(out, plan, about)
+        folder = CellFolder(out, plan, setup.identity)
         if resume:
             cells = folder.restore()
         else:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import optimize, special
 
-from ganaug.experiment.statistics import MANY, Estimate
+from ganaug.experiment.statistics import MANY, CrossedEstimate, Estimate
 
 POWER = 0.8
 MOST_SEEDS = 10_000
@@ -32,6 +32,7 @@ class Power:
     least_gain: float  # points, that even endless seeds of this kind would show
     planned: int
     seen: int  # seeds that tell the spread
+    given_test: bool = False  # all seeds share one test set
 
     def __str__(self) -> str:
         """Return one or two sentences."""
@@ -43,10 +44,9 @@ class Power:
             first = f"To be seen against one control, {asked} needs more than {MOST_SEEDS:,} seeds"
         else:
             larger = (self.least_gain / self.gain) ** 2
-            first = (
-                f"No number of seeds would show {asked}, but a test part more than {larger:.1f} times as "
-                "large might"
-            )
+            times = f"more than {larger:.1f} times as large" if larger >= 1.1 else "that is larger"
+            more = f"a test set {times}" if self.given_test else "more data"
+            first = f"No number of seeds would show {asked}, but {more} might"
         few = (
             f" {self.seen} seeds say little about the spread, so that these numbers have to allow for much; "
             "more seeds would tell."
@@ -74,11 +74,12 @@ def power_of(estimate: Estimate, gain: float, n_seeds: int | None = None) -> flo
 def power(estimate: Estimate, gain: float = 1.0, planned: int | None = None) -> Power:
     """Return what new seeds of the kind of an estimate could show, by default as many as those seen."""
     seen = estimate.n_seeds
-    planned = planned or seen
+    planned, crossed = planned or seen, isinstance(estimate, CrossedEstimate)
     if estimate.spread == 0 and estimate.floor == 0:
-        return Power(gain, 3, 0.0, 0.0, planned, seen)
+        return Power(gain, 3, 0.0, 0.0, planned, seen, crossed)
     least = _smallest_gain(estimate, int(MANY)) if estimate.floor else 0.0
-    return Power(gain, _seeds(estimate, gain), _smallest_gain(estimate, planned), least, planned, seen)
+    smallest = _smallest_gain(estimate, planned)
+    return Power(gain, _seeds(estimate, gain), smallest, least, planned, seen, crossed)
 
 
 def _smallest_gain(estimate: Estimate, n_seeds: int) -> float:
@@ -91,9 +92,9 @@ def _smallest_gain(estimate: Estimate, n_seeds: int) -> float:
 def _seeds(estimate: Estimate, gain: float) -> int | None:
     low, high = 2, 3
     while power_of(estimate, gain, high) < POWER:
-        low, high = high, 2 * high
-        if high > MOST_SEEDS:
+        if high == MOST_SEEDS:
             return None
+        low, high = high, min(2 * high, MOST_SEEDS)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if power_of(estimate, gain, middle) >= POWER else (middle, high)

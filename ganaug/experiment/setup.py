@@ -1,5 +1,6 @@
 """Setup: a comparison that has been checked, before anything is trained."""
 
+import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,6 +64,22 @@ class Setup:
         """The control of each treatment that differs from it in the added samples only."""
         arms = self.plan.arms
         return {name: twin_of(name, arms) for name, arm in arms.items() if arm.role == "treatment"}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the cells; a comparison goes on only where all of it is as it was."""
+        rows = hashlib.sha256()
+        for part in [*self.splits.train, *(self.splits.test or []), self.groups]:
+            rows.update(np.ascontiguousarray(part).tobytes() if part is not None else b"")
+        test = self.given_test
+        return {
+            **self.settings,
+            "arms": [[name, arm.to_dict()] for name, arm in self.plan.arms.items()],
+            "metric": self.plan.metric,
+            "classic": None if self.plan.classic is None else repr(self.plan.classic),
+            "rows of the splits": rows.hexdigest()[:16],
+            "test": test and data_digest(self.schema.encode_X(test[0]), self.schema.encode_y(test[1])),
+        }
 
     def part(self, seed: int) -> Part:
         """Return the samples of one seed."""

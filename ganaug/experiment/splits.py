@@ -109,12 +109,15 @@ def _random(y: Rows, seeds: int, test_size: float, groups: Rows | None, seed: in
 def _random_groups(y: Rows, seeds: int, test_size: float, groups: Rows, seed: int) -> Splits:
     """Return random splits of whole groups, as nearly stratified as the groups allow.
 
-    Each is one fold of a new stratified partition into ``1 / test_size`` folds, or all but one of a partition
-    where the test part is the larger one.
+    Each is one fold, drawn at random, of a new stratified partition into ``1 / test_size`` folds, or all but
+    one of a partition where the test part is the larger one. The first fold would hold the largest group.
     """
     n_folds = max(2, round(1 / min(test_size, 1 - test_size)))
     _enough_groups(y, groups, n_folds)
-    pairs = [inner_folds(y, n_folds, groups=groups, seed=derive(seed, "splits", s))[0] for s in range(seeds)]
+    pairs = []
+    for s in range(seeds):
+        folds = inner_folds(y, n_folds, groups=groups, seed=derive(seed, "splits", s))
+        pairs.append(folds[int(numpy_stream(seed, "fold", s).integers(len(folds)))])
     pairs = [(b, a) for a, b in pairs] if test_size > 0.5 else pairs
     train, test = [list(part) for part in zip(*pairs, strict=True)]
     share = float(np.mean([len(part) for part in test])) / len(y)

@@ -106,14 +106,15 @@ def crossed_estimate(
     differences : array of shape (n_seeds,)
         Treatment minus control, one per seed.
     resampled : array of shape (n_seeds, n_resamples)
-        The same for resampled test samples, the same ones in every seed.
+        The same for resampled test samples, the same ones in every seed; NaN where a resample has no
+        score, as one without positives has no average precision.
     resolution : float, default=0.0
         As in `corrected_gain`.
     test_df : float, default=1e9
         Degrees of freedom that the test samples give the metric (`bootstrap.sample_df`).
     """
     values, drawn = np.asarray(differences, dtype=float), np.asarray(resampled, dtype=float)
-    n = len(values)
+    drawn, n = drawn[:, ~np.isnan(drawn).any(axis=0)], len(values)
     spread = float(max(values.var(ddof=1), resolution**2 / 12))
     peculiar = (drawn - drawn.mean(axis=0)).var(axis=1, ddof=1).sum() / (n - 1)
     floor = max(0.0, float(drawn.mean(axis=0).var(ddof=1) - peculiar / n))

@@ -114,6 +114,28 @@ def test_a_comparison_that_was_killed_goes_on_to_the_same_numbers(tmp_path):
     assert content(again) == content(run(seeds=5))
 
 
+def test_nothing_that_decides_a_cell_may_change_between_two_parts(tmp_path):
+    test, other = (X[:40], y[:40]), (X[:40][::-1], y[:40][::-1])
+    data, few = (X[40:], y[40:]), {"arms": ["nothing", "oversampling", "gan"], "classifier": GaussianNB()}
+    run(data, **few, test=test, out=tmp_path)
+    run(data, **few, test=test, out=tmp_path, resume=True)
+    with pytest.raises(CheckpointError, match="test: "):
+        run(data, **few, test=other, out=tmp_path, resume=True)
+    with pytest.raises(CheckpointError, match="metric: 'balanced_accuracy' then, 'accuracy' now"):
+        run(data, **few, test=test, metric="accuracy", out=tmp_path, resume=True)
+    few["arms"] = ["gan", "nothing", "oversampling"]  # files are named by their order
+    with pytest.raises(CheckpointError, match="arms: "):
+        run(data, **few, test=test, out=tmp_path, resume=True)
+
+
+def test_other_groups_of_equal_number_are_another_comparison(tmp_path):
+    groups, other = np.arange(150) // 3, np.roll(np.arange(150) // 3, 1)
+    few = {"arms": ["nothing", "gan"], "labelled_per_class": None, "classifier": GaussianNB()}
+    run(**few, groups=groups, out=tmp_path)
+    with pytest.raises(CheckpointError, match="rows of the splits: "):
+        run(**few, groups=other, out=tmp_path, resume=True)
+
+
 def test_a_folder_of_another_comparison_is_refused(tmp_path):
     run(out=tmp_path / "kept")
     with pytest.raises(OutputExistsError, match="resume"):

@@ -9,6 +9,7 @@ from ganaug import compare
 from ganaug.experiment.bootstrap import RESAMPLED, resample_counts, resampled_scores
 from ganaug.experiment.cells import Cell, FailedCell
 from ganaug.experiment.comparison import Comparison
+from ganaug.experiment.held_out import Tried
 from ganaug.experiment.metrics import METRICS, calibration_error
 from ganaug.experiment.power import power
 from ganaug.experiment.result_sentences import points
@@ -63,8 +64,18 @@ def test_only_arms_that_say_the_same_are_known_not_to_differ(given_test):
     other = replace(result, cells=(*ones, *unsure)).gain
     assert (other.mean, other.verdict) == (0, "no evidence")
     assert other.low < 0 < other.high
+    chose = [replace(c, tried=(Tried(1.0, 0.5),)) for c in same]  # as the others did, this time
+    assert replace(result, cells=(*ones, *chose)).gain.high > 0
     blind = [replace(c, y_score=None) for c in (*ones, *same)]
     assert replace(result, cells=tuple(blind)).gain.high > 0
+
+
+def test_resamples_without_a_score_are_left_out_and_not_taken_for_no_variance():
+    rng = np.random.default_rng(0)
+    drawn = rng.normal(size=(1, 400)) + 0.01 * rng.normal(size=(5, 400))
+    whole = crossed_estimate(np.zeros(5) + 0.1 * rng.normal(size=5), drawn)
+    drawn[:, :40] = np.nan
+    assert crossed_estimate(np.zeros(5), drawn).floor == pytest.approx(whole.floor, rel=0.2)
 
 
 # --- resampled test samples ---------------------------------------------------------------------------

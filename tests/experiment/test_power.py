@@ -82,3 +82,18 @@ def test_seeds_do_not_average_out_the_samples_of_one_test_set():
 
 def test_differences_that_are_all_zero_need_the_fewest_seeds():
     assert power(Estimate(0.0, 5, spread=0.0)).seeds == 3
+
+
+def test_advice_is_about_what_the_data_can_give():
+    folds = str(power(Estimate(0.0, 5, 4.0, floor=1.0), gain=0.5))
+    assert "but more data might" in folds
+    given = str(power(CrossedEstimate(0.0, 5, 4.0, floor=1.0), gain=0.5))
+    assert "but a test set more than " in given
+    least = power(CrossedEstimate(0.0, 5, 4.0, floor=1.0)).least_gain
+    assert "a test set that is larger might" in str(
+        power(CrossedEstimate(0.0, 5, 4.0, floor=1.0), gain=least)
+    )
+
+
+def test_the_number_of_seeds_is_searched_to_its_limit():
+    assert 6_144 < power(Estimate(0.0, 30, 3.4**2), gain=0.12).seeds < 10_000

@@ -211,3 +211,12 @@ def test_one_training_set_is_what_all_seeds_have_on_a_given_test_set_alone():
     assert make_splits(y, seeds=3, n_given_test=10, labelled_per_class=20, seed=0).one_training_set
     assert not make_splits(y, seeds=3, n_given_test=10, train_size=30, seed=0).one_training_set
     assert not make_splits(y, seeds=3, seed=0).one_training_set
+
+
+def test_every_group_comes_to_be_tested_and_trained_on_however_large_it_is():
+    groups = np.repeat(np.arange(20), [60, 40] + [12] * 18)
+    labels = np.random.default_rng(0).integers(0, 2, len(groups))
+    splits = make_splits(labels, seeds=60, groups=groups, seed=0)
+    tested = np.array([np.isin(np.arange(20), groups[rows]) for rows in splits.test]).mean(axis=0)
+    assert tested.min() > 0.05
+    assert tested.max() < 0.6
