@@ -74,9 +74,8 @@ def _average_precision(counts: Array, y_true: Array, y_pred: Array, y_score: Arr
     positives = np.intersect1d([1] if y_score.shape[1] == 2 else np.unique(y_true), y_true)
     if not len(positives):
         return np.zeros(len(counts))
-    scores = [_one_precision(counts, y_true == k, y_score[:, k]) for k in positives]
-    means: Array = np.nanmean(scores, axis=0)
-    return means
+    scores = np.array([_one_precision(counts, y_true == k, y_score[:, k]) for k in positives])
+    return _ratio(np.nansum(scores, axis=0), (~np.isnan(scores)).sum(axis=0))
 
 
 def _one_precision(counts: Array, positive: Array, score: Array) -> Array:
