@@ -2,13 +2,16 @@
 
 import json
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ganaug.commands.options import EXIT_VERDICT, Data, Device, Json, Seed, Target, TrainImages
+from ganaug.commands.options import EXIT_RESUME, EXIT_VERDICT, Data, Device, Json, Seed, Target, TrainImages
 from ganaug.terminal import print_table, progress
 
 SEEDS = 6
@@ -133,19 +136,18 @@ def compare(
             plan = forecast(source.X, source.y, **settings)
         typer.echo(json.dumps(plan.to_dict(), default=str) if as_json else str(plan))
         return
-    with progress("comparing", None, "cells") as advance:
+    tracker = MLflowTracker("ganaug") if track else None
+    with _stoppable(out), progress("comparing", None, "cells") as advance:
         result = run_comparison(
             source.X,
             source.y,
             **settings,
-            tracking=MLflowTracker("ganaug") if track else None,
+            tracking=tracker,
             out=out,
             resume=resume,
             max_minutes=max_minutes,
             on_cell=lambda done, total: advance(done, total=total),
         )
-    if report is not None:
-        result.report(report)
     if as_json:
         typer.echo(json.dumps(result.to_dict()))
     else:
@@ -155,14 +157,38 @@ def compare(
         if "oracle" in result.roles.values():
             typer.echo(result.worth_sentence)
         typer.echo(f"Splits: {result.settings['splits']}. {result.wall_seconds:.0f} s.")
-        if track:
-            typer.echo("Recorded in MLflow. See it with: " + _ui_command())
+        for f in result.failed:
+            typer.echo(f"Failed: {f.arm}, seed {f.seed}: {f.error}")
+        if tracker is not None and tracker.recorded:
+            typer.echo("Recorded in MLflow. See it " + _where())
+    if report is not None:
+        result.report(report)
     if fail_unless is not None and VERDICTS.index(result.verdict) < VERDICTS.index(fail_unless.value):
         typer.echo(f"the verdict is worse than {fail_unless.value!r}: {result.verdict}", err=True)
         raise typer.Exit(EXIT_VERDICT)
 
 
-def _ui_command() -> str:
+def _where() -> str:
     import mlflow
 
-    return f"mlflow ui --backend-store-uri {mlflow.get_tracking_uri()}"
+    uri = mlflow.get_tracking_uri()
+    return f"at {uri}" if uri.startswith("http") else f"with: mlflow ui --backend-store-uri {uri}"
+
+
+@contextmanager
+def _stoppable(out: Path | None) -> Iterator[None]:
+    """End in good order at Ctrl-C and SIGTERM, and say how to go on."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if out is None:
+            raise
+        typer.echo("stopped. Run the same command again with --resume.", err=True)
+        raise typer.Exit(EXIT_RESUME) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """What `compare` found.
 
@@ -67,6 +67,7 @@ class Comparison:
     wall_seconds: float
     sample_grid: bytes | None = None  # PNG of the first seed's generator
     failed: tuple[FailedCell, ...] = ()
+    lost_controls: tuple[str, ...] = ()  # that failed too often to be beaten: nothing "helps" then
     given_test: bool = False  # every seed is tested on the same samples
     one_training_set: bool = False  # every seed trains on the same samples
     twins: dict[str, str] = field(default_factory=dict)  # by treatment; one that failed is in no role
@@ -136,7 +137,12 @@ class Comparison:
                     f"in seed {error.seed} with {error.error}."
                 )
         cells = tuple(c for c in self.cells if c.arm in roles and c.seed in common)
-        return replace(self, roles=roles, cells=cells)
+        lost_controls = tuple(k for k, role in self.roles.items() if role == "control" and k not in roles)
+        return replace(self, roles=roles, cells=cells, lost_controls=lost_controls)
+
+    def __repr__(self) -> str:
+        """Return the verdict in words."""
+        return f"<Comparison: {self.sentence}>"
 
     def cells_of(self, arm: str) -> list[Cell]:
         """Return the cells of one arm, by seed."""
@@ -186,7 +192,11 @@ class Comparison:
     @property
     def verdict(self) -> Verdict:
         """One of "helps", "no evidence", "hurts"."""
-        return self.gain.verdict
+        return self.verdict_of(self.gain)
+
+    def verdict_of(self, gain: Gain) -> Verdict:
+        """Return the verdict on a gain over the best control; none "helps" where a control was lost."""
+        return "no evidence" if self.lost_controls and gain.verdict == "helps" else gain.verdict
 
     @property
     def equivalent(self) -> bool:

@@ -60,8 +60,7 @@ class MLflowRecord:
         """Write the verdict, and a file beside it where MLflow was lost."""
         self._write(self._result, result)
         if self.lost:
-            path = Path(f"ganaug-comparison-{self.settings['data_digest']}-{os.getpid()}.json").resolve()
-            path.write_text(json.dumps(result.to_dict()), encoding="utf-8")
+            path = _kept(json.dumps(result.to_dict()), f"ganaug-comparison-{self.settings['data_digest']}-")
             warnings.warn(f"The comparison is kept in {path}.", GanaugWarning, stacklevel=2)
 
     def models(self, gan: "ConditionalGAN | None", winner: "Callable[[], Winner]") -> None:
@@ -108,11 +107,9 @@ class MLflowRecord:
         """Write, unless that failed before; a failure is told once, and ends nothing but the record."""
         if self.lost:
             return
-        from mlflow.exceptions import MlflowException
-
         try:
             write(*args)
-        except (MlflowException, OSError) as error:
+        except Exception as error:  # of a database, its driver, a server or a disk
             self.lost = True
             text = " ".join(str(error).split())
             warnings.warn(
@@ -213,6 +210,17 @@ class MLflowRecord:
             from PIL import Image
 
             self.mlflow.log_image(Image.open(io.BytesIO(result.sample_grid)), "samples.png")
+
+
+def _kept(text: str, prefix: str) -> Path:
+    """Write text to a new file in the current folder, or where that cannot be written to, a temporary one."""
+    for folder in (Path.cwd(), Path(tempfile.gettempdir())):
+        with suppress(OSError):
+            handle, name = tempfile.mkstemp(".json", prefix, folder)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            return Path(name)
+    raise OSError("the comparison could be written neither to the current folder nor to a temporary one.")
 
 
 def _dataset(settings: dict[str, Any]) -> Any:

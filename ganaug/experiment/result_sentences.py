@@ -46,8 +46,19 @@ def verdict_sentence(result: "Comparison") -> str:
         f"{words}: {quoted(result.primary)} against the best control ({result.best_control}) "
         f"{points(result.gain.mean)} points of {result.metric.replace('_', ' ')}, 95 % interval "
         f"{points(result.gain.low)} to {points(result.gain.high)}, {n_seeds} paired seeds {given}".rstrip()
-        + "."
+        + f".{_failures(result)}"
     )
+
+
+def _failures(result: "Comparison") -> str:
+    """Return what is missing from the comparison."""
+    if result.lost_controls:
+        lost = " and ".join(map(quoted, result.lost_controls))
+        return f" Not compared with {lost}, which failed: it may be the better control."
+    arms = dict.fromkeys(quoted(f.arm) for f in result.failed)
+    seeds = len({f.seed for f in result.failed})
+    left_out = f"{seeds} {'seed is' if seeds == 1 else 'seeds are'} left out"
+    return f" {left_out}, in which {' and '.join(arms)} failed." if arms else ""
 
 
 def twin_sentence(result: "Comparison") -> str:

@@ -55,7 +55,7 @@ def treatment_table(result: "Comparison") -> "pd.DataFrame":
             "high": g.high,
             "p_value": g.p_value,
             "p_holm": p,
-            "verdict": g.verdict if arm == result.primary or p < 0.05 else "no evidence",
+            "verdict": result.verdict_of(g) if arm == result.primary or p < 0.05 else "no evidence",
             "twin": "" if own is None else result.twins[arm],
             "over_twin": np.nan if own is None else own.mean,
             "twin_low": np.nan if own is None else own.low,

@@ -26,12 +26,14 @@ def run_cells(
 ) -> Iterator[Cell | FailedCell]:
     """Yield each cell that is not done, as it is finished; written to the folder before.
 
-    A wave has as many seeds as there are jobs at a time, in their order. After 3 seeds, none begins that
-    would end after the time limit if it took as long as the longest one before.
+    A wave has as many seeds as there are jobs at a time, in their order; 3 at most under a time limit. After
+    3 seeds, none begins that would end after the limit if it took as long as the longest one before.
     """
     generative = {name for name, arm in plan.arms.items() if arm.asks_generator}
     begun, longest = time.monotonic(), 0.0
     wave = joblib.effective_n_jobs(n_jobs)
+    if max_minutes is not None:
+        wave = min(wave, LEAST_SEEDS)
     for first in range(0, seeds, wave):
         spent = time.monotonic() - begun
         if max_minutes is not None and first >= LEAST_SEEDS and spent + longest > 60 * max_minutes:

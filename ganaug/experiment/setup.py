@@ -76,6 +76,8 @@ class Setup:
             **self.settings,
             "arms": [[name, arm.to_dict()] for name, arm in self.plan.arms.items()],
             "metric": self.plan.metric,
+            "primary": self.primary,  # named before any score is seen
+            "rope": self.rope,
             "classic": None if self.plan.classic is None else repr(self.plan.classic),
             "rows of the splits": rows.hexdigest()[:16],
             "test": test and data_digest(self.schema.encode_X(test[0]), self.schema.encode_y(test[1])),

@@ -77,12 +77,21 @@ class MLflowTracker:
 
     def __init__(self, experiment: str | None = None):
         self.experiment = experiment
+        self.record: MLflowRecord | None = None
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the last comparison is in MLflow as a whole."""
+        return self.record is not None and not self.record.lost
 
     def comparison(
         self, settings: dict[str, Any], *, primary: str, metric: str, names: Sequence[str]
     ) -> AbstractContextManager[Record]:
         """Return a context that opens the run of the comparison, and ends it."""
-        return MLflowRecord(settings, primary=primary, metric=metric, names=names, experiment=self.experiment)
+        self.record = MLflowRecord(
+            settings, primary=primary, metric=metric, names=names, experiment=self.experiment
+        )
+        return self.record
 
 
 TRACKERS: dict[str, type[MLflowTracker]] = {"mlflow": MLflowTracker}

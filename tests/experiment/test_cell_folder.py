@@ -211,8 +211,9 @@ def test_a_classifier_that_always_fails_is_an_error():
         run(classifier=AlwaysFails())
 
 
-def test_a_time_limit_leaves_three_seeds_at_least_and_every_arm_of_each():
-    result = run(seeds=6, max_minutes=0)
+@pytest.mark.parametrize("jobs", [{}, {"n_jobs": 12}])
+def test_a_time_limit_leaves_three_seeds_at_least_and_every_arm_of_each(jobs):
+    result = run(seeds=6, max_minutes=0, **jobs)
     assert [(c.arm, c.seed) for c in result.cells] == [
         (arm, s) for s in range(3) for arm in ("nothing", "classic", "gan + classic")
     ]
@@ -233,7 +234,7 @@ def test_a_dask_cluster_gives_the_same_numbers(whole):
     from dask.distributed import Client, LocalCluster
 
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster),
         joblib.parallel_config(backend="dask"),
     ):

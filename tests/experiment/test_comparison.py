@@ -259,8 +259,30 @@ def test_a_twin_that_failed_is_missing_and_said():
     assert left.twin_gain is None
     assert left.treatments.loc["gan", "twin"] == ""
     assert "is not known: its twin (copies) failed too often" in left.twin_sentence
-    assert left.verdict == "helps"
+    assert left.gain.verdict == "helps"
     json.dumps(left.to_dict(), allow_nan=False)
+
+
+def test_nothing_helps_where_a_control_is_lost_and_the_sentence_says_why():
+    result = made({"gan": GOOD, "nothing": BAD, "copies": GOOD}, **TWINS)
+    assert result.verdict == "no evidence"
+    failed = tuple(FailedCell("copies", s, "ValueError: no") for s in range(3))
+    cells = tuple(c for c in result.cells if c.arm != "copies" or c.seed > 2)
+    left = replace(result, cells=cells, failed=failed).without_failures()
+    assert left.gain.verdict == "helps"  # than what is left
+    assert left.verdict == "no evidence" == left.treatments.loc["gan", "verdict"]
+    assert left.sentence.endswith("Not compared with copies, which failed: it may be the better control.")
+
+
+def test_a_seed_that_is_left_out_is_said():
+    result = made({"gan": GOOD, "nothing": BAD, "copies": FAIR}, **TWINS)
+    cells = tuple(c for c in result.cells if c.arm != "copies" or c.seed)
+    failed = (FailedCell("copies", 0, "ValueError: no"),)
+    left = replace(result, cells=cells, failed=failed).without_failures()
+    assert left.verdict == "helps"
+    assert left.sentence.endswith("4 paired seeds on one test set, whose samples are resampled. 1 seed is left "
+                                  "out, in which copies failed.")  # fmt: skip
+    assert repr(left) == f"<Comparison: {left.sentence}>"
 
 
 # --- worth in real samples ----------------------------------------------------------------------------
