@@ -133,7 +133,7 @@ def compare(
         from ganaug.experiment.forecast import forecast
 
         with progress("trying a few cells", None, "cells"):
-            plan = forecast(source.X, source.y, **settings)
+            plan = forecast(source.X, source.y, **settings, max_minutes=max_minutes)
         typer.echo(json.dumps(plan.to_dict(), default=str) if as_json else str(plan))
         return
     tracker = MLflowTracker("ganaug") if track else None

@@ -1,6 +1,5 @@
 """Forecast: what a comparison would do, how long it would take, and how small a gain it would see."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from inspect import signature
@@ -10,24 +9,16 @@ import joblib
 import numpy as np
 
 from ganaug.experiment.arms import Arm
-from ganaug.experiment.bench import INNER_FOLDS
-from ganaug.experiment.cells import Cell, FailedCell
+from ganaug.experiment.cells import Cell
 from ganaug.experiment.contrasts import Contrasts
-from ganaug.experiment.jobs import one_thread, run_cell
-from ganaug.experiment.judges import N_JUDGES
 from ganaug.experiment.paired import compare
+from ganaug.experiment.pilot import dearest, fit_times, gan_seconds, pilot_cells
 from ganaug.experiment.power import Power, power
+from ganaug.experiment.recalls import LEAST_SEEDS
 from ganaug.experiment.setup import Setup, set_up
-from ganaug.experiment.thresholds import INNER_FOLDS as THRESHOLD_FOLDS
-from ganaug.generator import ConditionalGAN
+from ganaug.experiment.workload import fits_of, generators_of, inner_generators
 
 __all__ = ["Forecast", "forecast"]
-
-PILOT_SEEDS = 3
-PILOT_SECONDS = 60.0
-"""No further pilot seed begins after so long."""
-GAN_MINUTES = 0.1
-"""How long the generator is trained to learn its speed."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +40,17 @@ class Forecast:
     primary: str
     settings: dict[str, Any]
     jobs: int  # at a time
-    fit_seconds: float  # one training of the classifier
+    max_minutes: float | None
+    fit_seconds: dict[str, float]  # one training of the classifier with what goes with it, by arm
     gan_seconds: float  # one training of the generator; 0 where no arm asks for one
-    pilot: tuple[str, ...]  # controls that were run
-    power: Power | None  # None where no two controls differ, or one seed was tried
+    pilot: tuple[str, ...]  # controls whose difference was looked at
+    timed: tuple[str, ...]  # arms that were run; the others are charged like their twins, or the mean
+    power: Power | None = None  # None where no two controls differ, or one seed was tried
 
     @property
     def seeds(self) -> int:
-        """Paired repetitions."""
-        seeds: int = self.settings["seeds"]
-        return seeds
+        """Paired repetitions, those that begin in time."""
+        return sum(n for n, _ in self._waves)
 
     @property
     def cells(self) -> int:
@@ -68,7 +60,7 @@ class Forecast:
     @property
     def generators(self) -> int:
         """Generators trained in all."""
-        return self.seeds * _generators_of(list(self.arms.values()))
+        return self.seeds * generators_of(list(self.arms.values()))
 
     @property
     def fits(self) -> int:
@@ -78,62 +70,90 @@ class Forecast:
     @property
     def computing_seconds(self) -> float:
         """Seconds on one processor."""
-        return self.fits * self.fit_seconds + self.generators * self.gan_seconds
+        classifiers = self.seeds * sum(map(self._cell_seconds, self.arms))
+        return classifiers + self.generators * self.gan_seconds
 
     @property
     def wall_seconds(self) -> float:
         """Seconds from start to end, if jobs do not slow each other down."""
-        waves, left = divmod(self.seeds, self.jobs)
-        per_seed = self.computing_seconds / self.seeds
-        shared = [self.jobs] * waves + ([left] if left else [])
-        generators = len(shared) * self.gan_seconds if self.generators else 0.0
-        rest = per_seed - (self.gan_seconds if self.generators else 0.0)
-        return generators + sum(max(n * rest / self.jobs, self._longest_cell) for n in shared)
+        return sum(seconds for _, seconds in self._waves)
 
     @property
-    def _longest_cell(self) -> float:
-        return max(
-            fits_of(arm) * self.fit_seconds + _inner_generators(arm) * self.gan_seconds
-            for arm in self.arms.values()
-        )
+    def _waves(self) -> list[tuple[int, float]]:
+        """Seeds and seconds of each wave, in the order and to the end that `run_cells` has."""
+        cells = [
+            self._cell_seconds(name) + inner_generators(arm) * self.gan_seconds
+            for name, arm in self.arms.items()
+        ]
+        shared = self.gan_seconds if generators_of(list(self.arms.values())) else 0.0
+        limit = float("inf") if self.max_minutes is None else 60 * self.max_minutes
+        waves: list[tuple[int, float]] = []
+        spent = longest = 0.0
+        for first in range(0, self.settings["seeds"], self.jobs):
+            if first >= LEAST_SEEDS and spent + longest > limit:
+                break
+            n = min(self.jobs, self.settings["seeds"] - first)
+            seconds = shared + max(n * sum(cells) / self.jobs, *cells)
+            waves.append((n, seconds))
+            spent, longest = spent + seconds, max(longest, seconds)
+        return waves
+
+    def _cell_seconds(self, name: str) -> float:
+        """Return how long the classifiers of an arm take in a seed."""
+        return fits_of(self.arms[name]) * self.fit_seconds[name]
 
     def __str__(self) -> str:
         """Return the plan, its cost and its power as text."""
         width = max(map(len, self.arms))
+        planned = self.settings["seeds"]
+        cut = f" (of {planned}; no more begin in {self.max_minutes:g} min)" if self.seeds < planned else ""
         lines = [
-            f"{self.cells} cells: {len(self.arms)} arms in {self.seeds} paired seeds; "
+            f"{self.cells} cells: {len(self.arms)} arms in {self.seeds} paired seeds{cut}; "
             f"{self.settings['splits']}; {self.settings['n_train']} training and {self.settings['n_test']} "
             f"test samples each. Classifier: {self.settings['classifier']}.",
             "",
         ]
         for name, arm in self.arms.items():
-            n, inner = fits_of(arm), _inner_generators(arm)
+            n, inner = fits_of(arm), inner_generators(arm)
             work = f"{n} classifier" + "s" * (n > 1) + (f", {inner} generators of its own" if inner else "")
             about = f", twin: {self.twins[name]}" if name in self.twins else ""
             verdict = ", the verdict is about this one" if name == self.primary else ""
-            lines.append(f"  {name:{width}}  {arm.role}, {work} a seed{about}{verdict}")
-        one = f"{self.fits} classifiers of about {_time(self.fit_seconds)}"
+            seconds = f"{_time(self._cell_seconds(name))} a seed"
+            lines.append(f"  {name:{width}}  {arm.role}, {work} a seed{about}{verdict}; {seconds}")
+        one = f"{self.fits} classifiers"
         if self.generators:
-            one += f", {self.generators} generators of about {_time(self.gan_seconds)}"
-        tried = " and ".join(self.pilot)
+            one += f", {self.generators} generators of about {_time(self.gan_seconds)}, by a short training"
         lines += [
             "",
             f"Cost: about {_time(self.wall_seconds)} with {self.jobs} job{'s' * (self.jobs > 1)} at a time "
-            f"({one}; tried with {tried}, and a short training of the generator).",
+            f"({one}). {self._timed_sentence}",
         ]
         if self.power is None:
             lines.append("Power: not known; it takes two controls that differ, in two seeds.")
         else:
-            lines.append(f"Power, by the difference of {tried}: {self.power}")
+            lines.append(f"Power, by the difference of {' and '.join(self.pilot)}: {self.power}")
         return "\n".join(lines)
+
+    @property
+    def _timed_sentence(self) -> str:
+        """Which arms were run for their time, and what the others are charged."""
+        others = [name for name in self.arms if name not in self.timed]
+        like = [name for name in others if self.twins.get(name) in self.timed]
+        rest = [name for name in others if name not in like]
+        return (
+            f"Timed: {', '.join(self.timed) or 'none'}"
+            + (f"; charged like their twins: {', '.join(like)}" if like else "")
+            + (f"; not timed, charged the mean: {', '.join(rest)}" if rest else "")
+            + "."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values for JSON."""
         own = ("seeds", "cells", "fits", "generators", "computing_seconds", "wall_seconds")
         return {
             "arms": {name: arm.to_dict() for name, arm in self.arms.items()},
-            **{k: getattr(self, k) for k in ("twins", "primary", "settings", "jobs", "pilot")},
-            **{k: getattr(self, k) for k in ("fit_seconds", "gan_seconds", *own)},
+            **{k: getattr(self, k) for k in ("twins", "primary", "settings", "jobs", "pilot", "timed")},
+            **{k: getattr(self, k) for k in ("max_minutes", "fit_seconds", "gan_seconds", *own)},
             "power": None if self.power is None else {**vars(self.power), "sentence": str(self.power)},
         }
 
@@ -142,8 +162,10 @@ def forecast(X: Any, y: Any = None, **settings: Any) -> Forecast:
     """Say what `compare` would do with the same arguments, without a generator's sample being looked at.
 
     Two controls, one of them the twin of the primary treatment, are run in up to three seeds (fewer where
-    that takes longer than a minute), and a generator is trained for some seconds. Their times make the
-    cost, and the spread of their differences stands for that of the gain.
+    that takes longer than a minute): the spread of their difference stands for that of the gain. The other
+    controls and the oracles are then run for their time alone, as far as one more minute goes; of an arm
+    that chooses, the dearest candidate. Treatments are charged like their twins, and what was not reached
+    is charged the mean. A generator is trained for some seconds.
 
     Parameters
     ----------
@@ -171,83 +193,30 @@ def forecast(X: Any, y: Any = None, **settings: Any) -> Forecast:
     given = signature(compare).bind(X, y, **settings)
     given.apply_defaults()
     setup = set_up(**{k: v for k, v in given.arguments.items() if k in signature(set_up).parameters})
-    arms = setup.plan.arms
-    controls = [name for name, arm in arms.items() if arm.role == "control"]
-    twin = setup.twins[setup.primary]
+    arms, twin = setup.plan.arms, setup.twins[setup.primary]
+    tried = [name for name, arm in arms.items() if arm.role != "treatment" and not arm.asks_generator]
+    controls = [name for name in tried if arms[name].role == "control"]
     pilot = [twin, *(name for name in controls if name != twin and not arms[name].among)][:2]
-    cells = _pilot_cells(setup, pilot)
-    fits = [c.fit_seconds / fits_of(arms[c.arm]) for c in cells]
-    return Forecast(
+    cells, seconds = pilot_cells(setup, {name: arms[name] for name in pilot})
+    stand_ins = {name: dearest(arms[name]) for name in tried if name not in pilot}
+    seconds |= fit_times(setup, stand_ins)
+    mean = float(np.mean(list(seconds.values()))) if seconds else float("nan")
+    plan = Forecast(
         arms=arms,
         twins=setup.twins,
         primary=setup.primary,
         settings=setup.settings,
         jobs=joblib.effective_n_jobs(given.arguments["n_jobs"]),
-        fit_seconds=float(np.mean(fits)) if fits else float("nan"),
-        gan_seconds=_gan_seconds(setup) if any(arm.asks_generator for arm in arms.values()) else 0.0,
+        max_minutes=given.arguments["max_minutes"],
+        fit_seconds={name: seconds.get(name, seconds.get(setup.twins.get(name, ""), mean)) for name in arms},
+        gan_seconds=gan_seconds(setup) if any(arm.asks_generator for arm in arms.values()) else 0.0,
         pilot=tuple(pilot),
-        power=_power(setup, pilot, cells),
+        timed=tuple(name for name in arms if name in seconds),
     )
+    return replace(plan, power=_power(setup, pilot, cells, planned=plan.seeds))
 
 
-def fits_of(arm: Arm) -> int:
-    """Return how many classifiers an arm trains in a seed, at most."""
-    if arm.among:
-        judged = {candidate.with_nothing_added for candidate in arm.among if candidate.gate}
-        inner = sum(map(_ungated_fits, arm.among)) + N_JUDGES * len(judged)
-        return INNER_FOLDS * inner + max(map(fits_of, arm.among))
-    return _ungated_fits(arm) + N_JUDGES * (arm.gate is not None)
-
-
-def _ungated_fits(arm: Arm) -> int:
-    return 1 + (arm.labels == "teacher") + THRESHOLD_FOLDS * arm.tune_threshold
-
-
-def _inner_generators(arm: Arm) -> int:
-    return INNER_FOLDS if arm.among and arm.asks_generator else 0
-
-
-def _generators_of(arms: Sequence[Arm]) -> int:
-    return any(arm.asks_generator for arm in arms) + sum(map(_inner_generators, arms))
-
-
-def _pilot_cells(setup: Setup, arms: Sequence[str]) -> list[Cell]:
-    """Return the cells of the arms in the first seeds; those of a seed that fails are left out."""
-    cells: list[Cell] = []
-    begun = time.perf_counter()
-    for s in range(min(PILOT_SEEDS, setup.seeds)):
-        part = setup.part(s)
-        found = [run_cell(setup.plan, part, arm, None) for arm in arms]
-        cells += [c for c in found if not isinstance(c, FailedCell)] if _whole(found) else []
-        if time.perf_counter() - begun > PILOT_SECONDS:
-            break
-    return cells
-
-
-def _whole(found: Sequence[Cell | FailedCell]) -> bool:
-    return not any(isinstance(cell, FailedCell) for cell in found)
-
-
-def _gan_seconds(setup: Setup) -> float:
-    """Return how long a generator's training takes, by the speed of its first seconds."""
-    part, config = setup.part(0), setup.plan.config
-    steps: list[tuple[float, int]] = []
-    minutes = min(GAN_MINUTES, config.max_minutes or GAN_MINUTES)
-    short = replace(config, max_minutes=minutes)
-    gan = ConditionalGAN(config=short, device=setup.plan.device, random_state=setup.plan.random_state)
-    begun = time.perf_counter()
-    with one_thread():
-        gan.fit(part.X, part.y, on_step=lambda seen: steps.append((time.perf_counter(), seen)))
-    taken, trained = time.perf_counter() - begun, steps[-1][0] - steps[0][0]
-    images = config.train_images
-    if len(steps) < 2 or steps[-1][1] >= images:
-        return taken
-    whole = float(trained * (images - steps[0][1]) / (steps[-1][1] - steps[0][1]))
-    most = float("inf") if config.max_minutes is None else 60 * config.max_minutes
-    return taken - trained + min(whole, most)
-
-
-def _power(setup: Setup, arms: Sequence[str], cells: Sequence[Cell]) -> Power | None:
+def _power(setup: Setup, arms: Sequence[str], cells: Sequence[Cell], *, planned: int) -> Power | None:
     """Return the power of the comparison, if the gain varies like the difference of two controls."""
     pairs = [[c for c in cells if c.seed == s] for s in sorted({c.seed for c in cells})]
     if len(arms) < 2 or len(pairs) < 2:
@@ -260,7 +229,7 @@ def _power(setup: Setup, arms: Sequence[str], cells: Sequence[Cell]) -> Power | 
     )
     if len(set(contrast.outputs.values())) == 1:
         return None
-    return power(contrast.over(*arms), planned=setup.seeds)
+    return power(contrast.over(*arms), planned=planned)
 
 
 def _time(seconds: float) -> str:

@@ -81,11 +81,15 @@ def twin_sentence(result: "Comparison") -> str:
             f"against the best control ({result.best_control}) {_told(result.gain)}."
         )
     if gain.verdict == "helps":
-        return (
-            f"Better than without the generator, but with no evidence of a gain over {plain}: {figures}; "
-            f"{gained}."
+        but = (
+            f"surely worse than {plain}"
+            if whole.verdict == "hurts"
+            else f"with no evidence of a gain over {plain}"
         )
+        return f"Better than without the generator, but {but}: {figures}; {gained}."
     own = "no evidence that the generator adds anything"
+    if whole.verdict == "hurts":
+        return f"{own[0].upper()}{own[1:]}, and surely worse than {plain}: {figures}; {gained}."
     if whole.verdict != "helps":
         return f"{own[0].upper()}{own[1:]}: {figures}."
     recipe = result.gain_over(twin, result.reference)
@@ -107,7 +111,7 @@ def worth_sentence(result: "Comparison") -> str:
     found = result.worth
     if found is None:
         most = round(max(result.real_samples_added.values()))
-        return f"{unknown}: up to {_count(most, 'more real sample')} did not help either."
+        return f"{unknown}: up to {_count(most, 'more real sample')} did not help."
     twin = result.twins.get(result.primary, "")
     beside = result.worth_of(twin) if twin in result.roles else None
     also = "" if beside is None else f", its twin ({twin}) {_number(beside)}"

@@ -36,6 +36,7 @@ def worth(contrasts: Contrasts, arm: str, added: Mapping[str, float]) -> Worth |
     curve that never credits an arm with more samples than an oracle needed to do as well. The
     interval holds each number of samples at which the arm is neither surely better nor surely worse than the
     curve: it allows for luck in the curve as in the arm, and at the oracles it is that of the gain over them.
+    It holds the number itself, even where that is a coarse step past the crossing.
 
     Parameters
     ----------
@@ -71,10 +72,11 @@ def worth(contrasts: Contrasts, arm: str, added: Mapping[str, float]) -> Worth |
         after = float(np.interp(n, places[i - 1 : i + 1], [0.0, 1.0]))
         weights = [(arm, 1.0), (names[i - 1], after - 1), (names[i], -after)]
         gains.append(contrasts.estimate(weights).gain())
+    reached = next((n for n, g in zip(steps, gains, strict=True) if g.mean <= ROUNDING), None)
     unsurpassed = [n for n, g in zip(steps, gains, strict=True) if g.high >= -ROUNDING]
     return Worth(
-        samples=next((n for n, g in zip(steps, gains, strict=True) if g.mean <= ROUNDING), None),
+        samples=reached,
         low=next((n for n, g in zip(steps, gains, strict=True) if g.low <= ROUNDING), None),
-        high=None if most in unsurpassed else max(unsurpassed, default=0),
+        high=None if most in unsurpassed else max([*unsurpassed, reached or 0]),
         most=most,
     )

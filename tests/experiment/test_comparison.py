@@ -243,6 +243,21 @@ def test_what_is_the_generators_own_is_said_apart_from_the_verdict(gan, copies, 
     assert result.twin_sentence.startswith(start)
 
 
+@pytest.mark.parametrize(
+    ("copies", "start"),
+    [
+        (BAD, "Better than without the generator, but surely worse than nothing: gan against its twin"),
+        (FAIR, "No evidence that the generator adds anything, and surely worse than nothing: gan against"),
+        (GOOD, "Worse than without the generator: gan against its twin (copies)"),
+    ],
+)
+def test_a_treatment_that_is_surely_worse_than_nothing_is_said_to_be_so(copies, start):
+    result = made({"gan": FAIR, "nothing": GOOD, "copies": copies}, **TWINS)
+    assert result.verdict == result.gain_over("gan", "nothing").verdict == "hurts"
+    assert result.twin_sentence.startswith(start)
+    assert "no evidence of a gain over" not in result.twin_sentence
+
+
 def test_a_gain_that_neither_recipe_nor_generator_can_be_given_is_said_to_be_so():
     chances = {"gan": (0.76,) * 3, "nothing": FAIR, "copies": (0.74,) * 3}
     result = made(chances, n=900, twins={"gan": "copies"})
@@ -319,7 +334,7 @@ def test_without_an_oracle_the_worth_is_not_known_and_the_reason_is_said():
     cells = tuple(replace(c, n_extra=50 * (c.arm == "reserve")) for c in flat.cells)
     flat = replace(flat, cells=cells, roles={**flat.roles, "reserve": "oracle"})
     assert flat.worth is None
-    assert flat.worth_sentence.endswith("not known: up to 50 more real samples did not help either.")
+    assert flat.worth_sentence.endswith("not known: up to 50 more real samples did not help.")
     assert flat.treatments.loc["gan", "worth"] == ""
 
 

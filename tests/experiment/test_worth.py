@@ -62,6 +62,17 @@ def test_an_end_of_the_interval_may_be_open_where_the_number_is_not():
     assert str(found).endswith("> 100]")
 
 
+@pytest.mark.parametrize("gain", np.linspace(-1, 11, 25))
+@pytest.mark.parametrize("resolution", [1e-6, 0.1, 3.0])
+@pytest.mark.parametrize("curve", [(50, 60), (50, 53, 60), (50, 61, 52, 60)])
+def test_the_interval_holds_the_number_on_a_coarse_curve_too(gain, resolution, curve):
+    added = {f"{n} real": n for n in (0, 10, 20, 30)[: len(curve)]}
+    scores = {"gan": np.full(3, 50 + gain)} | {k: np.full(3, m) for k, m in zip(added, curve, strict=True)}
+    found = worth(Contrasts(scores, resolution=resolution), "gan", added)
+    low, number, high = (np.inf if n is None else n for n in (found.low, found.samples, found.high))
+    assert low <= number <= high
+
+
 def test_at_the_oracles_the_interval_agrees_with_the_gain_over_them():
     rng = np.random.default_rng(1)
     scores = {name: m + rng.normal(size=6) for name, m in zip(ADDED, LINEAR, strict=True)}
