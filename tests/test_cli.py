@@ -217,7 +217,7 @@ def test_a_dry_run_prints_plan_cost_and_power_and_keeps_nothing(tmp_path, monkey
     assert shown.stdout.startswith("21 cells: 7 arms in 3 paired seeds; ")
     assert "gan + classic  treatment, 1 classifier a seed, twin: classic, the verdict is" in shown.stdout
     assert "Cost: about " in shown.stdout
-    assert "Power, by the difference of classic and nothing: " in shown.stdout
+    assert "Power, if the gain varies no more than classic less nothing: " in shown.stdout
     assert list(tmp_path.iterdir()) == [data]
 
 

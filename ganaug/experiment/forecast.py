@@ -131,7 +131,7 @@ class Forecast:
         if self.power is None:
             lines.append("Power: not known; it takes two controls that differ, in two seeds.")
         else:
-            lines.append(f"Power, by the difference of {' and '.join(self.pilot)}: {self.power}")
+            lines.append(f"Power, if the gain varies no more than {' less '.join(self.pilot)}: {self.power}")
         return "\n".join(lines)
 
     @property
