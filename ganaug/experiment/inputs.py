@@ -1,6 +1,6 @@
 """What can be found wrong with a comparison before anything is trained or recorded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from sklearn.base import is_regressor
 from sklearn.pipeline import Pipeline
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ganaug._checks import finite, known_name, listed
 from ganaug.data.images import ImageCodec
@@ -20,6 +21,7 @@ from ganaug.experiment.metrics import RANKINGS
 from ganaug.experiment.preprocessing import has_categories
 from ganaug.experiment.splits import Splits
 from ganaug.experiment.twins import twin_of
+from ganaug.mixing.fill import Fill, fill_counts
 
 SMALL_SIDE = 32
 
@@ -89,28 +91,30 @@ def _unfit(arm: Arm, data: str, model: Any, metric: str) -> str:
     return ""
 
 
-def check_classifier(classifier: Any, schema: Schema, *, metric: str, seed: int) -> Any:
-    """Return the classifier as it is before its fit; a wrong one raises ConfigError."""
+def check_classifier(
+    classifier: Any, schema: Schema, parts: Iterable[Schema], *, metric: str, seed: int
+) -> Any:
+    """Return the classifier as it is before its fit; a wrong one raises ConfigError.
+
+    A torch module must take samples as each of the training parts encodes them.
+    """
     model = build_classifier(classifier, schema, seed=seed)
     if isinstance(model, nn.Module):
+        if any(is_lazy(value) for value in (*model.parameters(), *model.buffers())):
+            raise ConfigError(
+                "classifier must build a torch module whose weights have their shapes from the start; got "
+                f"lazy ones in {type(model).__name__}. Write lambda shape, n_classes: ... and take the "
+                "number of inputs from shape, that of one encoded sample."
+            )
         if _trained_memory(model) & _trained_memory(build_classifier(classifier, schema, seed=seed)):
             raise ConfigError(
                 "classifier must build a new torch module each time it is called; two of its modules share "
                 "weights, which would carry what is learned in one arm into the next. Freeze shared parts "
                 "(requires_grad=False)."
             )
-        try:
-            with torch.no_grad():
-                logits = model.eval()(torch.zeros(2, *schema.codec.shape))
-        except RuntimeError as error:
-            raise ConfigError(
-                f"classifier must take samples (n, {str(schema.codec.shape)[1:]}; it fails on them: {error}."
-            ) from error
-        if tuple(logits.shape) != (2, len(schema.labels)):
-            raise ConfigError(
-                f"classifier must return logits (n, {len(schema.labels)}), one per class; got "
-                f"{tuple(logits.shape)} for 2 samples."
-            )
+        for shape, part in {part.codec.shape: part for part in parts}.items():
+            same = shape == schema.codec.shape
+            _check_logits(model if same else build_classifier(classifier, part, seed=seed), part)
     elif is_regressor(model):
         raise ConfigError(f"classifier must be a classifier; got {type(model).__name__}.")
     elif metric in RANKINGS and scoring_method(model) is None:
@@ -124,6 +128,27 @@ def check_classifier(classifier: Any, schema: Schema, *, metric: str, seed: int)
             "Set decision_function_shape='ovr', or choose another metric."
         )
     return model
+
+
+def _check_logits(model: nn.Module, schema: Schema) -> None:
+    """Raise ConfigError unless a module takes encoded samples and returns a logit per class."""
+    try:
+        with torch.no_grad():
+            logits = model.eval()(torch.zeros(2, *schema.codec.shape))
+    except RuntimeError as error:
+        mend = (
+            " The numbers per encoded row differ from one training part to the next, on which the encoding "
+            "is fitted: write lambda shape, n_classes: ... and take the number of inputs from shape[0]."
+        )
+        raise ConfigError(
+            f"classifier must take samples (n, {', '.join(map(str, schema.codec.shape))}); it fails on them: "
+            f"{error}.{mend if schema.kind == 'table' else ''}"
+        ) from error
+    if tuple(logits.shape) != (2, len(schema.labels)):
+        raise ConfigError(
+            f"classifier must return logits (n, {len(schema.labels)}), one per class; got "
+            f"{tuple(logits.shape)} for 2 samples."
+        )
 
 
 def _scores_pairs(model: Any) -> bool:
@@ -204,6 +229,21 @@ def check_parts(y: np.ndarray[Any, Any], splits: Splits) -> None:
                 f"each class must have at least 2 training samples in every seed; {listed(few)} has fewer "
                 f"in seed {seed}. Add samples, drop or merge the class, or lower test_size."
             )
+
+
+def check_fill(y: np.ndarray[Any, Any], splits: Splits, fill: Fill) -> None:
+    """Raise ConfigError where a seed cannot be filled so, or none of them has anything to add."""
+    adds = False
+    for seed, rows in enumerate(splits.train):
+        try:
+            adds |= bool(fill_counts(y[rows], fill))
+        except ConfigError as error:
+            raise ConfigError(f"{error} (training part of seed {seed})") from error
+    if not adds:
+        raise ConfigError(
+            f"fill must add samples, else there is nothing to compare; got {fill!r} for classes that are "
+            "balanced already. A number lifts all of them, e.g. fill=2."
+        )
 
 
 def check_reserve(splits: Splits, oracles: Sequence[str]) -> None:
