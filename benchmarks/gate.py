@@ -25,6 +25,7 @@ from ganaug.experiment.arms import ARMS, Arm, TrainingPart, chosen, copies, synt
 from ganaug.experiment.bench import Bench, Plan
 from ganaug.experiment.held_out import Outcome
 from ganaug.experiment.metrics import METRICS
+from ganaug.experiment.plan import resolve_fill
 from ganaug.experiment.splits import Splits, make_splits
 from ganaug.experiment.statistics import corrected_gain
 
@@ -141,7 +142,7 @@ def run(name: str, seeds: int) -> list[dict[str, Any]]:
             classifier=classifier,
             arms={"chosen gan": ARMS["chosen gan"]},
             metric=METRIC,
-            fill="auto",
+            fill=resolve_fill(y[np.concatenate(splits.train)], "auto"),
             steps=STEPS,
             batch_size=64,
             config=config,

@@ -36,6 +36,7 @@ from ganaug.experiment.arms import ARMS, DEFAULT_ARMS, DOSES, Arm, TrainingPart,
 from ganaug.experiment.bench import Bench, Plan
 from ganaug.experiment.classifiers import build_classifier
 from ganaug.experiment.metrics import METRICS as SCORES
+from ganaug.experiment.plan import resolve_fill
 from ganaug.experiment.splits import make_splits
 from ganaug.experiment.statistics import corrected_gain
 from ganaug.training.batches import BalancedBatches
@@ -382,7 +383,7 @@ def one_choice(name: str, size: int | str, classifier: str, *, folder: str, jobs
         classifier=classifier,
         arms={},
         metric="balanced_accuracy",
-        fill="auto",
+        fill=resolve_fill(y[np.concatenate(splits.train)], "auto"),
         steps=400,
         batch_size=64,
         config=resolve_config("default", None, None, kind="table"),

@@ -28,11 +28,12 @@ from ganaug.experiment.held_out import HeldOut, Outcome, Tried
 from ganaug.experiment.judges import out_of_fold_judges
 from ganaug.experiment.metrics import METRICS
 from ganaug.experiment.order import stand_ins, swap_mask
-from ganaug.experiment.plan import Plan, fill_of
+from ganaug.experiment.plan import Plan
 from ganaug.experiment.splits import inner_folds
 from ganaug.experiment.starts import same_start, weights_digest
 from ganaug.experiment.thresholds import tuned_factors
 from ganaug.generator import ConditionalGAN
+from ganaug.mixing.fill import fill_counts
 from ganaug.mixing.gate import Admitted, Judge, admit
 
 __all__ = ["Bench", "Plan"]
@@ -58,7 +59,7 @@ class Bench:
         self.reserve = reserve  # samples and labels that are neither in this part nor tested on
         self.schema = schema or replace(Schema.fit(X, y), names=tuple(plan.names))
         self.x, self.c = self.schema.encode_X(X), self.schema.encode_y(y)
-        added = fill_of(y, plan.fill)
+        added = fill_counts(y, plan.fill)
         classes = sorted(self.schema.class_index(k) for k, n in added.items() for _ in range(n))
         self.extra_c = torch.tensor(classes, dtype=torch.int64)
         self.gan: ConditionalGAN | None = None
@@ -256,7 +257,7 @@ class Bench:
         return [
             (
                 Bench(
-                    self.plan,
+                    self.plan.within(self.y[rows]),
                     take(self.X, rows),
                     self.y[rows],
                     derive(self.seed, "choice", k),

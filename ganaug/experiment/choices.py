@@ -15,7 +15,8 @@ def tuned(arm: Arm) -> Arm:
     """Return an arm that chooses, seed by seed, how many of another's samples to add; none is a choice.
 
     It trains the classifier 13 times as often, and a generator three more times. Within the training part the
-    fill is counted anew, so that a quarter of it is a quarter of what that part lacks.
+    fill is counted anew, so that a quarter of it is a quarter of what that part lacks; where it cannot be
+    met, nothing is added there.
 
     Parameters
     ----------

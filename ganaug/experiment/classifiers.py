@@ -1,8 +1,10 @@
 """The classifier under test: a scikit-learn estimator, or a torch module in one fixed loop."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -142,7 +144,7 @@ def build_classifier(classifier: Any, schema: Schema, *, seed: int) -> Any:
                 if schema.kind == "table" and not isinstance(model, nn.Module):
                     model = table_pipeline(model)
             elif callable(classifier):
-                model = classifier()
+                model = classifier(*_arguments(classifier, shape, n_classes))
             else:
                 raise ConfigError(
                     "classifier must be a name, a scikit-learn classifier, or a function that builds "
@@ -152,6 +154,18 @@ def build_classifier(classifier: Any, schema: Schema, *, seed: int) -> Any:
         names = [p for p in model.get_params() if p == "random_state" or p.endswith("__random_state")]
         model.set_params(**dict.fromkeys(names, derive(seed, "classifier")))
     return model
+
+
+def _arguments(build: Callable[..., Any], *offered: Any) -> tuple[Any, ...]:
+    """Return what a function of the caller's own is called with: nothing, or shape and classes."""
+    for arguments in ((), offered):
+        with suppress(TypeError):
+            signature(build).bind(*arguments)
+            return arguments
+    raise ConfigError(
+        "classifier must be a function without arguments, or of (shape, n_classes), that builds a torch "
+        f"module; got one of {signature(build)}. Write e.g. lambda shape, n_classes: make_model(shape[0])."
+    )
 
 
 def _named(name: str, kind: str) -> Callable[[tuple[int, ...], int], Any]:

@@ -1,6 +1,7 @@
 """What can be found wrong with a comparison before anything is trained or recorded."""
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,18 +9,21 @@ import torch
 from sklearn.base import is_regressor
 from sklearn.pipeline import Pipeline
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ganaug._checks import finite, known_name, listed
 from ganaug.data.images import ImageCodec
 from ganaug.data.schema import Schema
 from ganaug.data.sources import dataset_arrays, is_dataset
-from ganaug.errors import ConfigError, DataError
+from ganaug.errors import ConfigError, DataError, GanaugWarning
 from ganaug.experiment.arms import ARMS, DEFAULT_ARMS, Arm
 from ganaug.experiment.classifiers import build_classifier, scoring_method, weight_parameter
 from ganaug.experiment.metrics import RANKINGS
 from ganaug.experiment.preprocessing import has_categories
+from ganaug.experiment.recalls import LEAST_SAMPLES
 from ganaug.experiment.splits import Splits
 from ganaug.experiment.twins import twin_of
+from ganaug.mixing.fill import Fill, fill_counts
 
 SMALL_SIDE = 32
 
@@ -31,9 +35,17 @@ def resolve_arms(
 
     Each treatment needs a twin among the controls.
     """
+    if isinstance(arms, str) or (arms is not None and not arms):
+        raise ConfigError(
+            f"arms must be a list of names, at least one control and a treatment; got {arms!r}."
+        )
     if isinstance(arms, Mapping):
         chosen = dict(arms)
+        if not all(isinstance(name, str) and name for name in chosen):
+            raise ConfigError(f"arms must have names, as text; got {list(chosen)}.")
     else:
+        if arms is not None and len(set(arms)) < len(arms):
+            raise ConfigError(f"arms must be named once each; got {list(arms)}.")
         chosen = {known_name("arms", name, ARMS): ARMS[name] for name in (arms or DEFAULT_ARMS[kind])}
     for name, arm in chosen.items():
         if not isinstance(arm, Arm):
@@ -89,28 +101,30 @@ def _unfit(arm: Arm, data: str, model: Any, metric: str) -> str:
     return ""
 
 
-def check_classifier(classifier: Any, schema: Schema, *, metric: str, seed: int) -> Any:
-    """Return the classifier as it is before its fit; a wrong one raises ConfigError."""
+def check_classifier(
+    classifier: Any, schema: Schema, parts: Iterable[Schema], *, metric: str, seed: int
+) -> Any:
+    """Return the classifier as it is before its fit; a wrong one raises ConfigError.
+
+    A torch module must take samples as each of the training parts encodes them.
+    """
     model = build_classifier(classifier, schema, seed=seed)
     if isinstance(model, nn.Module):
+        if any(is_lazy(value) for value in (*model.parameters(), *model.buffers())):
+            raise ConfigError(
+                "classifier must build a torch module whose weights have their shapes from the start; got "
+                f"lazy ones in {type(model).__name__}. Write lambda shape, n_classes: ... and take the "
+                "number of inputs from shape, that of one encoded sample."
+            )
         if _trained_memory(model) & _trained_memory(build_classifier(classifier, schema, seed=seed)):
             raise ConfigError(
                 "classifier must build a new torch module each time it is called; two of its modules share "
                 "weights, which would carry what is learned in one arm into the next. Freeze shared parts "
                 "(requires_grad=False)."
             )
-        try:
-            with torch.no_grad():
-                logits = model.eval()(torch.zeros(2, *schema.codec.shape))
-        except RuntimeError as error:
-            raise ConfigError(
-                f"classifier must take samples (n, {str(schema.codec.shape)[1:]}; it fails on them: {error}."
-            ) from error
-        if tuple(logits.shape) != (2, len(schema.labels)):
-            raise ConfigError(
-                f"classifier must return logits (n, {len(schema.labels)}), one per class; got "
-                f"{tuple(logits.shape)} for 2 samples."
-            )
+        for shape, part in {part.codec.shape: part for part in parts}.items():
+            same = shape == schema.codec.shape
+            _check_logits(model if same else build_classifier(classifier, part, seed=seed), part)
     elif is_regressor(model):
         raise ConfigError(f"classifier must be a classifier; got {type(model).__name__}.")
     elif metric in RANKINGS and scoring_method(model) is None:
@@ -124,6 +138,27 @@ def check_classifier(classifier: Any, schema: Schema, *, metric: str, seed: int)
             "Set decision_function_shape='ovr', or choose another metric."
         )
     return model
+
+
+def _check_logits(model: nn.Module, schema: Schema) -> None:
+    """Raise ConfigError unless a module takes encoded samples and returns a logit per class."""
+    try:
+        with torch.no_grad():
+            logits = model.eval()(torch.zeros(2, *schema.codec.shape))
+    except RuntimeError as error:
+        mend = (
+            " The numbers per encoded row differ from one training part to the next, on which the encoding "
+            "is fitted: write lambda shape, n_classes: ... and take the number of inputs from shape[0]."
+        )
+        raise ConfigError(
+            f"classifier must take samples (n, {', '.join(map(str, schema.codec.shape))}); it fails on them: "
+            f"{error}.{mend if schema.kind == 'table' else ''}"
+        ) from error
+    if tuple(logits.shape) != (2, len(schema.labels)):
+        raise ConfigError(
+            f"classifier must return logits (n, {len(schema.labels)}), one per class; got "
+            f"{tuple(logits.shape)} for 2 samples."
+        )
 
 
 def _scores_pairs(model: Any) -> bool:
@@ -170,13 +205,39 @@ def _same_range(X: Any, x: Tensor, codec: ImageCodec) -> None:
         )
 
 
+def check_test_sizes(c: np.ndarray[Any, Any], names: Sequence[str], metric: str) -> None:
+    """Raise DataError where classes of a given test set are too small for a metric that is made of classes.
+
+    What is absent is told in a warning. Accuracy and macro F1 stand a class of few samples (simulated).
+    """
+    counts = np.bincount(c, minlength=len(names))
+    by_class = ("balanced_accuracy", "average_precision")
+    needed = [1] if metric == "average_precision" and len(names) == 2 else np.flatnonzero(counts).tolist()
+    few = [names[k] for k in needed if counts[k] < LEAST_SAMPLES]
+    if metric in by_class and few:
+        raise DataError(
+            f"test must have at least {LEAST_SAMPLES} samples of a class for metric {metric!r}, or one of "
+            f"them decides the verdict; {listed(few)} has fewer. Add samples, leave the class out, or take "
+            "metric='accuracy'."
+        )
+    absent = [names[k] for k in np.flatnonzero(counts == 0).tolist()]
+    if absent:
+        warnings.warn(
+            f"test has no sample of {listed(absent)}: the verdict is about the other classes.",
+            GanaugWarning,
+            stacklevel=4,
+        )
+
+
 def given_groups(groups: Any, n: int) -> np.ndarray[Any, Any]:
     """Return the groups as an array after checking them."""
+    import pandas as pd
+
     groups = np.asarray(groups)
     if groups.shape != (n,):
         raise DataError(f"groups must have one entry for each of the {n} samples; got shape {groups.shape}.")
-    if groups.dtype.kind == "f" and np.isnan(groups).any():
-        raise DataError("groups must be known for every sample; some are NaN. Give these a group each.")
+    if pd.isna(groups).any():
+        raise DataError("groups must be known for every sample; some are missing. Give these a group each.")
     return np.unique(groups.astype(str), return_inverse=True)[1]
 
 
@@ -204,6 +265,21 @@ def check_parts(y: np.ndarray[Any, Any], splits: Splits) -> None:
                 f"each class must have at least 2 training samples in every seed; {listed(few)} has fewer "
                 f"in seed {seed}. Add samples, drop or merge the class, or lower test_size."
             )
+
+
+def check_fill(y: np.ndarray[Any, Any], splits: Splits, fill: Fill) -> None:
+    """Raise ConfigError where a seed cannot be filled so, or none of them has anything to add."""
+    adds = False
+    for seed, rows in enumerate(splits.train):
+        try:
+            adds |= bool(fill_counts(y[rows], fill))
+        except ConfigError as error:
+            raise ConfigError(f"{error} (training part of seed {seed})") from error
+    if not adds:
+        raise ConfigError(
+            f"fill must add samples, else there is nothing to compare; got {fill!r} for classes that are "
+            "balanced already. A number lifts all of them, e.g. fill=2."
+        )
 
 
 def check_reserve(splits: Splits, oracles: Sequence[str]) -> None:

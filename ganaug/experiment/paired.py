@@ -76,8 +76,9 @@ def compare(
         A name in `CLASSIFIERS` ("cnn", "mlp", "logistic", "forest", "boosting"; with what they need
         for a table of mixed columns, see `table_pipeline`) or of a torchvision model, which is built
         untrained; an estimator (gets rows in the caller's own form, images flattened); or a function
-        without arguments that builds a torch module from (n, *shape) in [-1, 1], channels first, to logits
-        (n, n_classes). None is "cnn" for images and "mlp" for tables.
+        that builds a torch module from (n, *shape) in [-1, 1], channels first, to logits (n, n_classes),
+        without arguments or of (shape, n_classes); for a table take the latter, for the width of encoded
+        rows differs by seed. None is "cnn" for images and "mlp" for tables.
     arms : sequence of str, dict of {name: Arm} or None, default=None
         Names in `ARMS`, or own arms by name, with a twin among the controls for each treatment. Oracles add
         real samples that `train_size` or `labelled_per_class` with a given test set leave over. None is
@@ -92,8 +93,9 @@ def compare(
     rope : float, default=0.5
         Region of practical equivalence, in points: a smaller difference is of no interest to you.
     fill : {"auto", "balance"}, float, dict or callable, default="auto"
-        How many samples arms add, see `ganaug.mixing.fill.fill_counts`. "auto" balances classes,
-        and doubles all of them where they are within 1.5 times of each other already.
+        How many samples arms add, see `ganaug.mixing.fill.fill_counts`. "auto" is
+        settled once, by the training parts of all seeds: it balances classes, and doubles all of them
+        where they are within 1.5 times of each other already.
     labelled_per_class : int, dict of {class: int} or None, default=None
         Train on so few only, with samples of their own for each seed. None trains on all of a split.
     test : tuple of (X_test, y_test), data set or None, default=None
@@ -116,8 +118,9 @@ def compare(
         Where runs are recorded; "mlflow" uses the active run, tracking URI and experiment if set.
     n_jobs : int or None, default=None
         Jobs at a time, as in joblib, on its backend of the moment (`joblib.parallel_config`). A job is the
-        generator of a seed, or one arm in one seed; each uses one thread, so that no result depends on it.
-        Threads of one process take turns.
+        generator of a seed, or one arm in one seed; each uses one thread, and an
+        estimator's own jobs run one after the other, so that no result depends on it. Threads of one process
+        take turns: only processes are faster.
     groups : array of shape (n,) or None, default=None
         Samples of the same group (patient, site, day) go to the training or the test part together,
         also where choices are made within a training part. Not with `labelled_per_class`.
@@ -142,10 +145,11 @@ def compare(
     Raises
     ------
     DataError
-        If X or y cannot be learned from, or is too small for the seeds.
+        If X or y cannot be learned from, or is too small for the seeds, or a given test set for the metric.
     ConfigError
         If a name is unknown or a number out of range, or an arm failed so often that there is nothing to
-        compare. A cell that fails otherwise is kept in ``failed``, and its seed left out of the verdict.
+        compare, or an arm or classifier raises it in the first seed. A cell that fails otherwise is kept in
+        ``failed``, and its seed left out of the verdict.
     CheckpointError
         If `resume` is True and `out` holds no comparison, or one of other data or settings.
     OutputExistsError

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ganaug.config import GANConfig
+from ganaug.errors import ConfigError
 from ganaug.experiment.arms import Arm
 from ganaug.mixing.fill import Fill, fill_counts
 
@@ -18,7 +19,7 @@ class Plan:
     classifier: Any
     arms: dict[str, Arm]
     metric: str
-    fill: Fill
+    fill: Fill  # never "auto"
     steps: int
     batch_size: int
     config: GANConfig
@@ -33,10 +34,18 @@ class Plan:
         keep = self.config.snapshot == "last" and any(arm.asks_best for arm in self.arms.values())
         return replace(self.config, snapshot="both") if keep else self.config
 
+    def within(self, y: np.ndarray[Any, Any]) -> "Plan":
+        """Return the plan for the labels of an inner part: nothing is added where the fill is refused."""
+        try:
+            fill_counts(y, self.fill)
+        except ConfigError:
+            return replace(self, fill={})
+        return self
 
-def fill_of(y: np.ndarray[Any, Any], fill: Fill) -> dict[Any, int]:
-    """Return the samples that the arms of a seed add per class, for its training labels."""
-    if fill == "auto":
-        counts = np.unique(y, return_counts=True)[1]
-        fill = 2.0 if counts.max() <= 1.5 * counts.min() else "balance"
-    return fill_counts(y, fill)
+
+def resolve_fill(y: np.ndarray[Any, Any], fill: Fill) -> Fill:
+    """Return the fill that "auto" stands for by the labels of all training parts; others stay."""
+    if fill != "auto":
+        return fill
+    counts = np.unique(y, return_counts=True)[1]
+    return 2.0 if counts.max() <= 1.5 * counts.min() else "balance"

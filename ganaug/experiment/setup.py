@@ -20,8 +20,10 @@ from ganaug.experiment.classifiers import default_classifier
 from ganaug.experiment.inputs import (
     as_rows,
     check_classifier,
+    check_fill,
     check_parts,
     check_reserve,
+    check_test_sizes,
     fitting_arms,
     given_groups,
     given_test_set,
@@ -30,7 +32,7 @@ from ganaug.experiment.inputs import (
 )
 from ganaug.experiment.jobs import Part
 from ganaug.experiment.metrics import METRICS
-from ganaug.experiment.plan import Plan, fill_of
+from ganaug.experiment.plan import Plan, resolve_fill
 from ganaug.experiment.splits import Labelled, Splits, make_splits
 from ganaug.experiment.twins import twin_of
 from ganaug.mixing.fill import Fill
@@ -140,9 +142,9 @@ def set_up(
     torch_device(device)
     seed = as_seed(random_state)
     given_test = None if test is None else given_test_set(test, schema)
+    if given_test is not None:
+        check_test_sizes(schema.encode_y(given_test[1]).numpy(), schema.names, metric)
     groups = None if groups is None else given_groups(groups, len(y))
-    model = check_classifier(classifier, schema, metric=metric, seed=seed)
-    chosen = fitting_arms(chosen, model, schema, X, metric=metric, named=arms is not None)
     splits = make_splits(
         y,
         seeds=seeds,
@@ -155,17 +157,18 @@ def set_up(
         seed=seed,
     )
     check_parts(y, splits)
+    encoded = (Schema.fit(take(X, rows), y[rows]) for rows in splits.train)
+    parts = [schema] if schema.kind == "image" else encoded
+    model = check_classifier(classifier, schema, parts, metric=metric, seed=seed)
+    chosen = fitting_arms(chosen, model, schema, X, metric=metric, named=arms is not None)
     check_reserve(splits, [name for name, arm in chosen.items() if arm.role == "oracle"])
-    if not fill_of(y[splits.train[0]], fill):
-        raise ConfigError(
-            f"fill must add samples, else there is nothing to compare; got {fill!r} for classes that are "
-            "balanced already. A number lifts all of them, e.g. fill=2."
-        )
+    resolved_fill = resolve_fill(y[np.concatenate(splits.train)], fill)
+    check_fill(y, splits, resolved_fill)
     plan = Plan(
         classifier=classifier,
         arms=chosen,
         metric=metric,
-        fill=fill,
+        fill=resolved_fill,
         steps=steps,
         batch_size=batch_size,
         config=resolved,

@@ -234,7 +234,7 @@ def test_a_dask_cluster_gives_the_same_numbers(whole):
     from dask.distributed import Client, LocalCluster
 
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=":0") as cluster,
         Client(cluster),
         joblib.parallel_config(backend="dask"),
     ):
@@ -305,7 +305,7 @@ def test_groups_that_cannot_be_kept_together_are_refused():
     for groups, message in (
         (labels, "must be in at least 4 groups"),
         (labels[:5], "one entry for each of the 144 samples"),
-        (np.where(labels, np.nan, 1.0), "some are NaN"),
+        (np.where(labels, np.nan, 1.0), "some are missing"),
     ):
         with pytest.raises(ValueError, match=message):
             compare(rows, labels, groups=groups, folds=4, seeds=4, config=TINY)

@@ -295,8 +295,7 @@ def test_a_seed_that_is_left_out_is_said():
     failed = (FailedCell("copies", 0, "ValueError: no"),)
     left = replace(result, cells=cells, failed=failed).without_failures()
     assert left.verdict == "helps"
-    assert left.sentence.endswith("4 paired seeds on one test set, whose samples are resampled. 1 seed is left "
-                                  "out, in which copies failed.")  # fmt: skip
+    assert left.sentence.endswith("are resampled. 1 seed is left out, in which copies failed.")
     assert repr(left) == f"<Comparison: {left.sentence}>"
 
 
