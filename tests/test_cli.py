@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -354,6 +355,21 @@ def test_a_run_stopped_by_a_signal_exits_with_75_and_its_own_words_finish_it(tmp
         for run in ("whole", "parts")
     ]
     assert histories[0] == histories[1]
+
+
+def test_a_comparison_stopped_by_a_signal_exits_with_75_and_says_how_to_go_on(tmp_path):
+    data, out = write_npz(tmp_path / "d.npz"), tmp_path / "kept"
+    args = ("compare", data, "--no-track", "--seeds", 3, "--labelled", 5, "--arms", "nothing,gan",
+            "--jobs", 1, "--steps", 200, "--out", out, *BUDGET)  # fmt: skip
+    command = [sys.executable, "-m", "ganaug", *map(str, args)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not list(out.glob("cells/*.safetensors")) and process.poll() is None:
+            time.sleep(0.02)
+        process.terminate()
+        shown, told = process.communicate(timeout=60)
+    assert (process.returncode, shown) == (75, "")
+    assert told == "stopped. Run the same command again with --resume.\n"
+    assert invoke(*args, "--resume").exit_code == 0
 
 
 def test_a_second_signal_ends_at_once(tmp_path):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganaug.errors import GanaugWarning
 from ganaug.experiment.mlflow_models import log_classifier, log_generator
-from ganaug.experiment.mlflow_run import final_status, start_run
+from ganaug.experiment.mlflow_run import check_server, end_lost_run, final_status, start_run
 from ganaug.experiment.report_sections import pictures
 from ganaug.experiment.svg import standalone
 from ganaug.training.saved import GENERATOR
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MLflowRecord"]
 
+LONGEST_NAME = 200
 SHARED_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
 
 
@@ -98,8 +99,7 @@ class MLflowRecord:
         trace: TracebackType | None,
     ) -> None:
         if self.lost and self.run_id:  # the active run must not stay
-            with suppress(Exception):
-                self.mlflow.end_run(final_status(kind))
+            end_lost_run(final_status(kind))
         elif self.run_id:
             self._write(self.mlflow.end_run, final_status(kind))
 
@@ -108,6 +108,8 @@ class MLflowRecord:
         if self.lost:
             return
         try:
+            if self.run_id:
+                check_server(self.mlflow.get_tracking_uri())
             write(*args)
         except Exception as error:  # of a database, its driver, a server or a disk
             self.lost = True
@@ -120,7 +122,7 @@ class MLflowRecord:
             )
 
     def _begin(self) -> None:
-        self.mlflow, run = start_run(f"compare: {self.primary}", self.experiment)
+        self.mlflow, run = start_run(f"compare: {self.primary[:LONGEST_NAME]}", self.experiment)
         self.client = self.mlflow.MlflowClient()
         self.run_id, self.experiment_id = run.info.run_id, run.info.experiment_id
         params = {**_flat(self.settings), "primary": self.primary, "metric": self.metric}
@@ -145,7 +147,7 @@ class MLflowRecord:
         }
         run = self.client.create_run(
             self.experiment_id,
-            run_name=f"{cell.arm}/seed={cell.seed}",
+            run_name=f"{cell.arm[:LONGEST_NAME]}/seed={cell.seed}",
             tags={**self.caller, **tags, "mlflow.parentRunId": self.run_id},
         )
         recalls = zip(_keys(self.names), cell.recalls(len(self.names)), strict=True)
@@ -261,5 +263,5 @@ def _keys(names: Sequence[str]) -> list[str]:
 
 
 def _key(name: str) -> str:
-    """Return a name in the letters that MLflow allows for a metric."""
-    return "".join(ch if ch.isalnum() or ch in "_-. " else "_" for ch in name)
+    """Return a name in the letters, and of the length, that MLflow allows for a metric."""
+    return "".join(ch if ch.isalnum() or ch in "_-. " else "_" for ch in name[:LONGEST_NAME])

@@ -3,14 +3,14 @@
 import logging
 import os
 import socket
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-__all__ = ["final_status", "start_run"]
+__all__ = ["check_server", "end_lost_run", "final_status", "start_run"]
 
 
 def start_run(name: str, experiment: str | None) -> tuple[Any, Any]:
@@ -36,10 +36,32 @@ def _one_at_a_time(uri: str) -> AbstractContextManager[Any]:
         path = Path(parsed.path[1:])
         if path.parent.is_dir():
             return FileLock(f"{path}.lock")
+    check_server(uri)
+    return nullcontext()
+
+
+def check_server(uri: str) -> None:
+    """Raise OSError where there is no server, which MLflow would ask again for minutes."""
+    parsed = urlsplit(uri)
     if parsed.scheme in ("http", "https") and parsed.hostname:
         port = parsed.port or (443 if parsed.scheme == "https" else 80)
         socket.create_connection((parsed.hostname, port), timeout=10).close()
-    return nullcontext()
+
+
+def end_lost_run(status: str) -> None:
+    """End the active run, asking a server once that may be gone."""
+    import mlflow
+
+    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    before = os.environ.get(name)
+    os.environ[name] = "0"
+    try:
+        with suppress(Exception):
+            mlflow.end_run(status)
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 def final_status(kind: type[BaseException] | None) -> str:

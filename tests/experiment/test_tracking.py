@@ -226,9 +226,10 @@ def test_four_processes_may_start_on_a_store_that_is_not_there_yet(tmp_path):
     assert [r.data.metrics["gain"] for r in client.search_runs([experiment.experiment_id])] == [1.0] * 4
 
 
-@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "sqlite:////no/such/folder/mlflow.db"])
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "sqlite:////dev/null/mlflow.db"])
 def test_a_store_that_cannot_be_reached_ends_the_record_and_not_the_comparison(uri, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)  # of the store of this file
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(uri)
     try:
@@ -244,7 +245,7 @@ def test_a_store_that_cannot_be_reached_ends_the_record_and_not_the_comparison(u
     assert json.loads(path.read_text())["sentence"] == result.sentence
 
 
-def test_a_server_gets_the_same_runs(tmp_path, monkeypatch):
+def test_a_server_gets_the_same_runs_and_may_go_away(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)  # of the store of this file
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -268,9 +269,23 @@ def test_a_server_gets_the_same_runs(tmp_path, monkeypatch):
             found = client.search_runs([experiment.experiment_id], "tags.`ganaug.kind` = 'comparison'")
             assert [r.data.tags["ganaug.verdict"] for r in found] == [result.verdict]
             assert len(children_of(client, experiment, found[0])) == 9
+
+            def gone(done, of):
+                if done == 2:
+                    os.killpg(server.pid, signal.SIGKILL)
+                    server.wait()
+
+            monkeypatch.chdir(tmp_path)
+            with pytest.warns(GanaugWarning) as told:
+                lost = run(tracking=MLflowTracker("served"), on_cell=gone)
+            assert "MLflow cannot be written to" in str(told[0].message)
+            assert mlflow.active_run() is None
+            (path,) = tmp_path.glob("ganaug-comparison-*.json")
+            assert json.loads(path.read_text())["sentence"] == lost.sentence
         finally:
             mlflow.set_tracking_uri(before)
-            os.killpg(server.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)
 
 
 def children_of(client, experiment, parent):
