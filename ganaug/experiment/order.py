@@ -53,7 +53,8 @@ def order(recipe: "Recipe", samples: Samples = "all", *, seed: int) -> Iterator[
     for epoch in count():
         shuffled = numpy_stream(seed, "order", epoch).permutation(n + recipe.pace)
         rows = shuffled[seen[shuffled]]
-        rows = _spread(rows, late, numpy_stream(seed, "late", epoch))
+        if len(late):
+            rows = _spread(rows, late, numpy_stream(seed, "late", epoch))
         if recipe.swap:
             p = {"all": recipe.swap, "added": 1.0, "real": 0.0}[samples]
             swapped = swap_mask(n, p, seed=seed, epoch=epoch)
