@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress(what: str, total: int | None, unit: str) -> Iterator[Any]:
+def progress(what: str, total: int | None, unit: str, *, quiet: bool = False) -> Iterator[Any]:
     """Show a bar and a line of text on stderr, if that is a terminal; yields advance(done, text, total)."""
     from rich.console import Console, Group
     from rich.live import Live
@@ -20,7 +20,7 @@ def progress(what: str, total: int | None, unit: str) -> Iterator[Any]:
     from rich.text import Text
 
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if quiet or not console.is_terminal:
         yield lambda done, text=None, total=None: None
         return
     bar = Progress(

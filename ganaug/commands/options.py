@@ -21,3 +21,9 @@ TrainImages = Annotated[
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", help="Show no progress and no text, only errors (and --json).")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything and say what would be done; write nothing.")
+]
