@@ -193,7 +193,7 @@ def gradient_of(name: str, D: nn.Module, *, bfloat16: bool) -> tuple[Tensor, Ten
             return D(x).float()
 
     D.zero_grad()
-    penalty = lazy_penalty([REGULARIZERS[name]], meet(answer, *clouds(8, 2, 8, 8, dtype=torch.float32)), 0)
+    penalty = lazy_penalty([REGULARIZERS[name]], meet(answer, *clouds(16, 2, 8, 8, dtype=torch.float32)), 0)
     penalty.mean().backward()
     grads = [p.grad.flatten() for p in D.parameters() if p.grad is not None]
     return penalty.mean().detach(), torch.cat(grads)

@@ -140,7 +140,7 @@ def test_a_sample_does_not_depend_on_its_batch_when_generating(name: str) -> Non
     G, _ = build(name, (1, 12, 12))  # the noise per pixel of "style" has strength zero before training
     G.eval()
     c = torch.arange(6) % N_CLASSES
-    torch.testing.assert_close(G(noise(), c)[2:3], G(noise()[2:3], c[2:3]), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(G(noise(), c)[2:3], G(noise()[2:3], c[2:3]), atol=5e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", [n for n in NETWORKS if not n.startswith("style")])

@@ -397,3 +397,18 @@ def test_names_of_a_config_become_the_objects_they_stand_for() -> None:
     assert game.policy == ("translation",)
     assert resolve_game(config, images=False).policy == ()
     assert isinstance(partial(resolve_game, GANConfig(loss="hinge"))().loss, Hinge)
+
+
+@pytest.mark.parametrize(
+    ("precision", "batch_size", "pack", "expected"),
+    [
+        ("float32", 64, 1, False),
+        ("bfloat16", 4, 1, True),
+        ("auto", 8, 1, False),
+        ("auto", 64, 8, False),
+        ("auto", 16, 1, bool(getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16"))),
+    ],
+)
+def test_small_batches_are_in_float32_unless_told_otherwise(precision, batch_size, pack, expected):
+    config = replace(small(), precision=precision, batch_size=batch_size, pack=pack)
+    assert fresh(config).bfloat16 == expected
