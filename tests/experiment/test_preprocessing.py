@@ -79,7 +79,7 @@ def test_numbers_and_dates_outside_of_the_range_of_fit_stay_as_they_are():
 
 def test_dates_as_python_objects_are_dates():
     X = pd.DataFrame({"d": [datetime.date(1970, 1, 2), None]})
-    found = TableFrame().fit(X).transform(X)["0"].tolist()
+    found = TableFrame().fit(X).transform(X)["d"].tolist()
     assert found[0] == 86_400
     assert np.isnan(found[1])
 
@@ -88,7 +88,7 @@ def test_rare_and_unseen_categories_share_a_code_and_missing_ones_have_none():
     X = pd.DataFrame({"c": ["a"] * 3 + ["b"] * 2 + ["x", "y", None]})
     frame = TableFrame(max_categories=2).fit(X)
     new = pd.DataFrame({"c": ["b", "a", "x", "z", None]})
-    assert frame.transform(new)["0"].cat.codes.tolist() == [1, 0, 2, 2, -1]
+    assert frame.transform(new)["c"].cat.codes.tolist() == [1, 0, 2, 2, -1]
 
 
 def test_a_boolean_is_a_category_and_a_number_is_none():
