@@ -46,7 +46,9 @@ class Schema:
         Missing cells of a table are learned, or filled with other cells of their column: "keep", "fill".
         """
         if y is None:
-            raise DataError("y must hold a label per sample; got None. ganaug learns per class, so y should be a 1d array.")
+            raise DataError(
+                "y must hold a label per sample; got None. ganaug learns per class: y should be a 1d array."
+            )
         if isinstance(y, str):
             raise DataError(
                 f"y must hold a label per sample; got the text {y!r}. Where that is a column of X, pass "

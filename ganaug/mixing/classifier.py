@@ -119,7 +119,7 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if weight is not None and not weight.all():
             rows = np.flatnonzero(weight)
             X, y, weight = take(X, rows), y[rows], weight[rows]
-        self.sampler_ = clone(self.sampler) if self.sampler is not None else self._own_sampler()
+        self.sampler_ = self._new_sampler()
         X_all, y_all, synthetic = _augmented(self.sampler_, X, y)
         self.n_synthetic_ = int(synthetic.sum())
         self.estimator_ = clone(self.estimator)
@@ -154,7 +154,9 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             f"{self.synthetic_weight}. Lower the number of samples instead."
         )
 
-    def _own_sampler(self) -> GANOverSampler:
+    def _new_sampler(self) -> Any:
+        if self.sampler is not None:
+            return clone(self.sampler)
         return GANOverSampler(
             preset=self.preset,
             config=self.config,
@@ -191,7 +193,7 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         parts = [
             get_tags(part).input_tags
-            for part in (self.estimator, self.sampler or self._own_sampler())
+            for part in (self.estimator, self._new_sampler())
             if hasattr(part, "__sklearn_tags__")
         ]
         for name in ("sparse", "allow_nan", "string", "three_d_array"):
