@@ -1,4 +1,4 @@
-"""How many checks of scikit-learn and imbalanced-learn pass, and why not the others?
+"""Which checks of scikit-learn and imbalanced-learn pass? Counts by estimator, and the reasons of exceptions.
 
 python benchmarks/checks.py              # about a minute
 

@@ -73,15 +73,11 @@ class TableFrame(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         index = X.index if hasattr(X, "iloc") else frame.index
         return frame.set_axis(self.get_feature_names_out(), axis=1).set_axis(index)
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, Any]:
-        """Return the names of the columns (n_features,)."""
-        names = np.asarray(super().get_feature_names_out(input_features))
-        shared = len(set(names)) < len(names)
-        return np.array([f"x{j}" for j in range(len(names))], dtype=object) if shared else names
-
     def _checked(self, X: Any, *, reset: bool) -> Any:
-        if hasattr(X, "iloc") and hasattr(X, "columns") and not all(isinstance(n, str) for n in X.columns):
-            X = X.set_axis(range(X.shape[1]), axis=1)  # scikit-learn takes names that are text, or none
+        if hasattr(X, "iloc") and hasattr(X, "columns"):
+            text = all(isinstance(name, str) for name in X.columns)
+            if not text or not X.columns.is_unique:
+                X = X.set_axis(range(X.shape[1]), axis=1)  # without names, as scikit-learn sees it
         X = validated(self, X, reset=reset)
         if len(X.shape) != 2:
             raise DataError(f"X must be a table (n, n_features); got shape {tuple(X.shape)}.")

@@ -161,8 +161,9 @@ def test_a_pickle_from_an_accelerator_holds_networks_on_the_cpu(all_fitted):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_what_was_fitted_on_a_gpu_opens_without_one(tmp_path):
     gan = ConditionalGAN(device="cuda", **SETTINGS).fit(*rows())
-    (tmp_path / "gan.pkl").write_bytes(pickle.dumps(gan))
-    opens = f"import pickle; print(pickle.load(open({str(tmp_path / 'gan.pkl')!r}, 'rb')).generate(2)[0].shape)"
+    file = tmp_path / "gan.pkl"
+    file.write_bytes(pickle.dumps(gan))
+    opens = f"import pickle; print(pickle.load(open({str(file)!r}, 'rb')).generate(2)[0].shape)"
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     run = subprocess.run([sys.executable, "-c", opens], capture_output=True, text=True, env=environment)
     assert run.stdout.strip() == "(4, 4)", run.stderr
