@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -32,7 +33,8 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Fit a classifier on its training data plus synthetic samples; predict as it does.
 
     For tools that know scikit-learn's estimators only, such as `GridSearchCV`: the samples are made
-    inside `fit`, so that validation rows never reach the generator.
+    inside `fit`, so that validation rows never reach the generator. With `memory` (here, or that of the
+    sampler), a search over what the generator does not depend on trains one per fold.
 
     Parameters
     ----------
@@ -143,7 +145,7 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         try:
             self.estimator_.fit(X, y, **{_weight_name(self.estimator_): weight})
         except (TypeError, ValueError) as error:
-            if "sample_weight" not in str(error):
+            if "sample_weight" not in str(error) or isinstance(error, UnsetMetadataPassedError):
                 raise
             what = f"{type(self.estimator).__name__}, whose fit takes no sample_weight"
             raise self._weightless(what) from error
