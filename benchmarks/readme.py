@@ -201,6 +201,13 @@ def cost_block(result: dict[str, Any]) -> str:
     )
 
 
+def checks_block(result: dict[str, Any]) -> str:
+    """Return which checks are passed, and the reasons of those that are not."""
+    machine = result["machine"]
+    versions = ", ".join(f"{name} {machine[name]}" for name in ("scikit-learn", "imbalanced-learn"))
+    return f"{table(result['rows'])}\n\n{versions}. The reasons:\n\n{table(result['reasons'])}"
+
+
 def representation_block(result: dict[str, Any]) -> str:
     """Return the table on how numbers are represented."""
     cases = "cases (a table at 300 and at up to 5,000 training rows)"
@@ -259,6 +266,7 @@ def blocks() -> dict[str, str]:
     found = {
         "quality": quality_block(load("quality")),
         "gate": gate_block(load("gate")),
+        "checks": checks_block(load("checks")),
         "cost": cost_block(load("cost")),
         "verdict": verdict_block(load("verdict")),
         "harm": harm_block(load("harm")),

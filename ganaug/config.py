@@ -15,7 +15,7 @@ LOG_ODDS = ("non-saturating", "logistic", "minimax")
 """Losses whose D answers with log-odds."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class GANConfig:
     """Settings of one GAN training; every value has a name, a unit and a default.
 
@@ -28,8 +28,11 @@ class GANConfig:
 
     Examples
     --------
-    >>> GANConfig(train_images=1000, loss="non-saturating").z_dim
+    >>> config = GANConfig(train_images=1000, loss="non-saturating")
+    >>> config.z_dim
     32
+    >>> config
+    GANConfig(loss='non-saturating', train_images=1000)
     """
 
     network: Any = "auto"  # a name in NETWORKS, a function like its entries, or "auto" by kind of data
@@ -121,6 +124,11 @@ class GANConfig:
                 f"mutations read D's logits as log-odds, which loss={self.loss!r} does not train; "
                 f"take one of {listed(LOG_ODDS)}."
             )
+
+    def __repr__(self) -> str:
+        values = {f.name: (repr(getattr(self, f.name)), repr(f.default)) for f in fields(self)}
+        changed = (f"{name}={value}" for name, (value, default) in values.items() if value != default)
+        return f"GANConfig({', '.join(changed)})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; an own object is written as its type and fields, or its name."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from ganaug._checks import empty_folder
@@ -246,6 +247,26 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         """
         check_is_fitted(self, "G_")
         self._save_generator(empty_folder(path))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = tags.input_tags.string = True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle holds: networks on the CPU, which every machine has."""
+        state = dict(super().__getstate__())
+        if "_drawing" in state:
+            state["_drawing"] = drawing = self._drawing.on_cpu()
+            state |= {"G_": drawing.G} if "G_" in state else {}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_drawing" in state and torch.cuda.is_available():
+            self._drawing.G.to(torch_device(self.device))
 
     def _set_fitted(self, config: GANConfig, schema: Schema, drawing: Drawing, seed: int) -> None:
         self.config_, self.schema_, self.seed_ = config, schema, seed

@@ -46,7 +46,9 @@ class Schema:
         Missing cells of a table are learned, or filled with other cells of their column: "keep", "fill".
         """
         if y is None:
-            raise DataError("y must hold a label per sample; got None. ganaug learns per class.")
+            raise DataError(
+                "y must hold a label per sample; got None. ganaug learns per class: y should be a 1d array."
+            )
         if isinstance(y, str):
             raise DataError(
                 f"y must hold a label per sample; got the text {y!r}. Where that is a column of X, pass "
@@ -205,6 +207,10 @@ def as_array(values: Any) -> Any:
         return values.detach().cpu().numpy()
     if hasattr(values, "iloc") and hasattr(values, "columns"):
         return values
+    if hasattr(values, "toarray"):
+        raise DataError(
+            f"X and y must be dense; got a sparse {type(values).__name__}. Densify it with .toarray()."
+        )
     try:
         array = np.asarray(values)
         text = array.ndim == 2 and array.dtype.kind in "US" and not hasattr(values, "dtype")

@@ -5,10 +5,14 @@ from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
 
 from ganaug.data.storage import Read, read
+from ganaug.errors import DataError
+from ganaug.mixing.validation import validated
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,12 +22,13 @@ __all__ = ["TableFrame", "table_pipeline"]
 MAX_CATEGORIES = 100  # of a column; HistGradientBoosting takes 255
 
 
-class TableFrame(TransformerMixin, BaseEstimator):
+class TableFrame(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """A table as float columns and, for text, categories and booleans, columns of category codes.
 
     Dates and durations become seconds. A missing cell is NaN, or a missing category. Codes count the
     categories from the most frequent one; those beyond `max_categories`, and those that `fit` never saw,
-    share the code after them. A column that is missing throughout in `fit` becomes 0.
+    share the code after them. A column that is missing throughout in `fit` becomes 0. Columns and index keep
+    their names; columns that have none of their own are called x0, x1 and so on.
 
     Parameters
     ----------
@@ -44,6 +49,7 @@ class TableFrame(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> "TableFrame":
         """Learn the categories, and which columns are empty."""
+        X = self._checked(X, reset=True)
         self.categories_: dict[int, list[Any]] = {}
         self.empty_: set[int] = set()
         for j, (name, column) in enumerate(columns_of(X)):
@@ -57,11 +63,30 @@ class TableFrame(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: Any) -> "pd.DataFrame":
-        """Return a frame of float and category columns, named by their position."""
+        """Return a frame of float and category columns."""
         import pandas as pd
 
+        check_is_fitted(self)
+        X = self._checked(X, reset=False)
         found = (read(name, column) for name, column in columns_of(X))
-        return pd.DataFrame({str(j): self._column(j, cells) for j, cells in enumerate(found)})
+        frame = pd.DataFrame({j: self._column(j, cells) for j, cells in enumerate(found)})
+        index = X.index if hasattr(X, "iloc") else frame.index
+        return frame.set_axis(self.get_feature_names_out(), axis=1).set_axis(index)
+
+    def _checked(self, X: Any, *, reset: bool) -> Any:
+        if hasattr(X, "iloc") and hasattr(X, "columns"):
+            text = all(isinstance(name, str) for name in X.columns)
+            if not text or not X.columns.is_unique:
+                X = X.set_axis(range(X.shape[1]), axis=1)  # without names, as scikit-learn sees it
+        X = validated(self, X, reset=reset)
+        if len(X.shape) != 2:
+            raise DataError(f"X must be a table (n, n_features); got shape {tuple(X.shape)}.")
+        return X
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.string = True
+        return tags
 
     def _column(self, j: int, cells: Read) -> Any:
         import pandas as pd

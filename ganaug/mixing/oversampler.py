@@ -10,7 +10,7 @@ from sklearn.utils import Tags
 from ganaug._random import Seed
 from ganaug.config import GANConfig
 from ganaug.data.schema import as_array, label_array, stack
-from ganaug.generator import ConditionalGAN
+from ganaug.mixing.fit_memory import fitted_gan
 from ganaug.mixing.validation import class_labels, validated
 
 __all__ = ["GANOverSampler"]
@@ -37,6 +37,9 @@ class GANOverSampler(BaseOverSampler):
         A torch device.
     random_state : int, RandomState or None, default=None
         Seed of training and drawing.
+    memory : str, Path, joblib.Memory or None, default=None
+        A folder that keeps fitted generators, so that the same data and settings are not trained on twice.
+        `random_state` must be an int for that.
 
     Attributes
     ----------
@@ -73,6 +76,7 @@ class GANOverSampler(BaseOverSampler):
         "train_images": [Integral, None],
         "device": [str],
         "random_state": ["random_state"],
+        "memory": "no_validation",
     }
 
     def __init__(
@@ -84,6 +88,7 @@ class GANOverSampler(BaseOverSampler):
         train_images: int | None = None,
         device: str = "auto",
         random_state: Seed = None,
+        memory: Any = None,
     ):
         super().__init__(sampling_strategy=sampling_strategy)
         self.preset = preset
@@ -91,6 +96,7 @@ class GANOverSampler(BaseOverSampler):
         self.train_images = train_images
         self.device = device
         self.random_state = random_state
+        self.memory = memory
 
     def fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
         """Return X (n, n_features) and y (n,) with the new rows below, in the containers they came in."""
@@ -110,13 +116,7 @@ class GANOverSampler(BaseOverSampler):
         wanted = {k: int(n) for k, n in self.sampling_strategy_.items() if n}
         if not wanted:
             return (X.reset_index(drop=True) if hasattr(X, "iloc") else X.copy()), y.copy()
-        self.gan_ = ConditionalGAN(
-            preset=self.preset,
-            config=self.config,
-            train_images=self.train_images,
-            device=self.device,
-            random_state=self.random_state,
-        ).fit(X, y)
+        self.gan_ = fitted_gan(self, X, y, random_state=self.random_state)
         X_new, y_new = self.gan_.generate(wanted)
         return stack(X, X_new), np.concatenate([y, y_new]).astype(y.dtype)
 

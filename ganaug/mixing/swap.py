@@ -12,6 +12,7 @@ from ganaug._checks import number
 from ganaug._random import Seed, as_seed, numpy_stream
 from ganaug.config import GANConfig
 from ganaug.generator import ConditionalGAN
+from ganaug.mixing.fit_memory import fitted_gan
 from ganaug.mixing.validation import validated
 
 __all__ = ["SyntheticSwap", "swap_rows"]
@@ -38,6 +39,9 @@ class SyntheticSwap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         A torch device.
     random_state : int, RandomState or None, default=None
         Seed of training, drawing and choosing rows.
+    memory : str, Path, joblib.Memory or None, default=None
+        A folder that keeps fitted generators, so that the same data and settings are not trained on twice.
+        `random_state` must be an int for that.
 
     Attributes
     ----------
@@ -73,6 +77,7 @@ class SyntheticSwap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         train_images: int | None = None,
         device: str = "auto",
         random_state: Seed = None,
+        memory: Any = None,
     ):
         self.p = p
         self.preset = preset
@@ -80,6 +85,7 @@ class SyntheticSwap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.train_images = train_images
         self.device = device
         self.random_state = random_state
+        self.memory = memory
 
     def fit(self, X: Any, y: Any = None) -> "SyntheticSwap":
         """Train the generator on X (n, n_features) and labels y (n,)."""
@@ -90,13 +96,7 @@ class SyntheticSwap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         number("p", self.p, low=0, high=1)
         X, y = validated(self, X, y)
         self._seed = as_seed(self.random_state)
-        self.gan_ = ConditionalGAN(
-            preset=self.preset,
-            config=self.config,
-            train_images=self.train_images,
-            device=self.device,
-            random_state=self._seed,
-        ).fit(X, y)
+        self.gan_ = fitted_gan(self, X, y, random_state=self._seed)
         return X, y
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
@@ -109,7 +109,8 @@ class SyntheticSwap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def transform(self, X: Any) -> Any:
         """Return X as it is."""
         check_is_fitted(self, "gan_")
-        return validated(self, X, reset=False)
+        X = validated(self, X, reset=False)
+        return X.copy(deep=False) if hasattr(X, "iloc") else X  # set_output may rename the columns
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -36,21 +36,35 @@ def validated(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool =
                 allow_nd=True,
                 ensure_min_samples=min_rows,
             )
-        X = X if isinstance(X, Tensor) else array
-        if labels is None:
-            return X
-        check_consistent_length(X, labels)
     except (TypeError, ValueError) as error:
         raise DataError(str(error)) from error
+    X = X if isinstance(X, Tensor) else array
+    if labels is None:
+        return X
+    same_length(X, labels)
     return X, labels
+
+
+def same_length(X: Any, y: Any) -> None:
+    """Raise DataError unless there are as many labels as samples."""
+    try:
+        check_consistent_length(X, y)
+    except (TypeError, ValueError) as error:
+        raise DataError(str(error)) from error
 
 
 def class_labels(y: Any) -> np.ndarray[Any, Any]:
     """Return y as an array (n,) of labels; a column of them warns, anything else raises DataError."""
     if y is None:
         raise DataError("ganaug learns per class and requires y to be passed, but the target y is None.")
+    labels = label_array(y)
+    if labels.ndim == 2 and labels.shape[1] != 1:
+        raise DataError(
+            f"y should be a 1d array, a label per sample; got shape {labels.shape}. Multilabel and "
+            "multioutput targets are not supported."
+        )
     try:
-        labels = np.asarray(column_or_1d(label_array(y), warn=True))
+        labels = np.asarray(column_or_1d(labels, warn=True))
     except ValueError as error:
         raise DataError(str(error)) from error
     checked_labels(labels)

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,11 @@ class Drawing:
     def of(cls, state: GANState, config: GANConfig, kind: str) -> "Drawing":
         """Return the drawing from a state of training, by kind of data."""
         return cls(state.G_ema, config.z_dim, state.snapshots, PIECES[kind], config.snapshot)
+
+    def on_cpu(self) -> "Drawing":
+        """Return the same drawing with its networks on the CPU, and nothing but what it needs."""
+        on_cpu = next(self.G.parameters()).device.type == "cpu"
+        return replace(self, G=self.G if on_cpu else copy.deepcopy(self.G).cpu(), _at_moment={})
 
     def generator_of(self, class_index: int, snapshot: str | None = None) -> nn.Module:
         """Return the G that serves a class: the "last" average, or the class's own, "best" snapshot."""

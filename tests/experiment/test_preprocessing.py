@@ -6,6 +6,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
+from ganaug import DataError
 from ganaug.experiment.preprocessing import TableFrame, has_categories, table_pipeline
 
 ESTIMATORS = [
@@ -79,7 +80,7 @@ def test_numbers_and_dates_outside_of_the_range_of_fit_stay_as_they_are():
 
 def test_dates_as_python_objects_are_dates():
     X = pd.DataFrame({"d": [datetime.date(1970, 1, 2), None]})
-    found = TableFrame().fit(X).transform(X)["0"].tolist()
+    found = TableFrame().fit(X).transform(X)["d"].tolist()
     assert found[0] == 86_400
     assert np.isnan(found[1])
 
@@ -88,7 +89,7 @@ def test_rare_and_unseen_categories_share_a_code_and_missing_ones_have_none():
     X = pd.DataFrame({"c": ["a"] * 3 + ["b"] * 2 + ["x", "y", None]})
     frame = TableFrame(max_categories=2).fit(X)
     new = pd.DataFrame({"c": ["b", "a", "x", "z", None]})
-    assert frame.transform(new)["0"].cat.codes.tolist() == [1, 0, 2, 2, -1]
+    assert frame.transform(new)["c"].cat.codes.tolist() == [1, 0, 2, 2, -1]
 
 
 def test_a_boolean_is_a_category_and_a_number_is_none():
@@ -96,3 +97,35 @@ def test_a_boolean_is_a_category_and_a_number_is_none():
     assert has_categories(np.array([["a"], ["b"]], dtype=object))
     assert not has_categories(pd.DataFrame({"a": [1.0, None], "b": pd.to_datetime(["2020-01-01", None])}))
     assert not has_categories(np.zeros((2, 3)))
+
+
+class TestSetOutput:
+    @pytest.mark.parametrize("output", ["default", "pandas"])
+    def test_names_and_index_stay(self, output):
+        X = mixed().set_axis(range(7, 127))
+        frame = TableFrame().set_output(transform=output)
+        found = frame.fit_transform(X)
+        assert found.columns.tolist() == frame.get_feature_names_out().tolist() == list(X.columns)
+        assert found.index.equals(X.index)
+        kinds = {str(dtype) for dtype in found.dtypes}
+        assert kinds == {"float64", "category"}
+        pd.testing.assert_frame_equal(found, TableFrame().fit(X).transform(X))
+
+    @pytest.mark.parametrize("names", [[0, 1], [0, "a"], ["a", "a"], [("a", 1), ("a", 2)]])
+    def test_columns_without_a_name_of_their_own_are_numbered(self, names):
+        X = pd.DataFrame({"n": [1.0, 2.0], "w": ["u", "v"]}).set_axis(names, axis=1)
+        for output in ("default", "pandas"):
+            found = TableFrame().set_output(transform=output).fit_transform(X)
+            assert found.columns.tolist() == ["x0", "x1"]
+            assert found.to_numpy().tolist() == [[1.0, 0], [2.0, 1]]
+        assert list(X.columns) == list(pd.DataFrame(columns=names).columns)
+
+    def test_other_columns_are_refused(self):
+        X = mixed()
+        frame = TableFrame().fit(X)
+        with pytest.raises(DataError, match="feature names should match"):
+            frame.transform(X.rename(columns={"city": "town"}))
+        with pytest.raises(DataError, match="expecting 8 features"):
+            TableFrame().fit(np.zeros((4, 8))).transform(np.zeros((4, 3)))
+        with pytest.raises(DataError, match="X must be a table"):
+            TableFrame().fit(np.zeros((4, 8, 8)))

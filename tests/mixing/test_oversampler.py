@@ -8,18 +8,15 @@ import pyarrow as pa
 import pytest
 import torch
 from imblearn.pipeline import make_pipeline
-from imblearn.utils.estimator_checks import parametrize_with_checks as imblearn_checks
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_validate
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks as sklearn_checks
 
 from ganaug import ConditionalGAN, ConfigError, DataError, GANConfig, GANOverSampler
 
 CONFIG = GANConfig(width=8, z_dim=4, batch_size=16, train_images=64)
-NO_SPARSE = {"check_samplers_pandas_sparse": "sparse columns are not supported"}
 
 
 def sampler(**kwargs):
@@ -79,20 +76,6 @@ def mixed(rare_iris):
 
 def weights_of(gan):
     return b"".join(w.numpy().tobytes() for w in gan.G_.state_dict().values())
-
-
-@sklearn_checks([sampler()])
-def test_scikit_learn_contract(estimator, check):
-    check(estimator)
-
-
-# imbalanced-learn's decorator holds a generator, which pytest is about to refuse
-IMBLEARN = imblearn_checks([sampler()], expected_failed_checks=lambda _: NO_SPARSE)
-
-
-@pytest.mark.parametrize(IMBLEARN.args[0], list(IMBLEARN.args[1]), **IMBLEARN.kwargs)
-def test_imbalanced_learn_contract(estimator, check):
-    check(estimator)
 
 
 class TestRows:
