@@ -46,9 +46,7 @@ class Shards:
             raise ValueError(f"shards must be written row by row; those of {files[0].parent} are not")
         self._row_bytes = self.dtype.itemsize * math.prod(self.shape[1:])
         before = self.ends - [len(m) for m in maps]
-        self._origins = [
-            m.offset for m in maps
-        ] - before * self._row_bytes  # where row 0 would be in each file
+        self._origins = [m.offset for m in maps] - before * self._row_bytes  # of row 0, if all were there
 
     @cached_property
     def _descriptors(self) -> list[int]:
@@ -108,9 +106,7 @@ class Shards:
             while done < stop:
                 read = os.preadv(self._descriptors[i], [content[done:stop]], offset)
                 if not read:
-                    raise OSError(
-                        f"{self.files[i]} was cut after it was opened: restore it or generate again."
-                    )
+                    raise OSError(f"{self.files[i]} was cut after it was opened. Generate it again.")
                 done, offset = done + read, offset + read
         return taken
 

@@ -79,13 +79,13 @@ class AugmentedDataset(Dataset[Any]):
     -----
     From the first `set_epoch` on, transforms that draw from torch's generator (torchvision's, but for
     ``RandomChoice`` and ``RandomOrder`` of v1) or that are albumentations' draw from (seed, epoch, index).
-    Without it, they follow torch's generator, which a DataLoader seeds for each worker: they differ from epoch
-    to epoch, and with the number of workers. What draws from Python's or numpy's generator always does so.
+    Without it, they follow torch's generator, which a DataLoader seeds for each worker: they differ from
+    epoch to epoch, and with the number of workers. What draws from Python's or numpy's generator always does.
 
-    In the real-only phase ``len`` and `targets` are those of the real data set. A sampler that keeps the length
-    it was made for (a weighted or distributed one, a Subset of indices) gets a real sample of the same class
-    in place of each added one. Only a DistributedSampler with ``drop_last=True`` refuses a new length: make it
-    anew for the phase.
+    In the real-only phase ``len`` and `targets` are those of the real data set. A sampler that keeps the
+    length it was made for (a weighted or distributed one, a Subset of indices) gets a real sample of the same
+    class in place of each added one. Only a DistributedSampler with ``drop_last=True`` refuses a new length:
+    make it anew for the phase.
 
     Examples
     --------
@@ -234,8 +234,8 @@ class AugmentedDataset(Dataset[Any]):
         if isinstance(source, SampleBank):
             if self.fresh:
                 raise ConfigError(
-                    "fresh=True needs a ConditionalGAN to draw from; got a SampleBank. Of a bank that is larger "
-                    "than an epoch needs, each epoch takes the next samples without it."
+                    "fresh=True needs a ConditionalGAN to draw from; got a SampleBank. Leave it out: of a "
+                    "bank that is larger than an epoch needs, each epoch takes the next samples."
                 )
             return source, None
         counts = dict(added)
@@ -252,9 +252,7 @@ class AugmentedDataset(Dataset[Any]):
 def _first(real: Any, targets: list[Any]) -> tuple[Any, Any]:
     """Return the first item of the real data set, whose label must be its target."""
     if len(targets) != len(real):
-        raise DataError(
-            f"the real data set must have a target per sample; got {len(targets)} for {len(real)}."
-        )
+        raise DataError(f"real must have a target per sample; got {len(targets)} for {len(real)} samples.")
     x, y = real[0]
     if not np.array_equal(np.asarray(y), np.asarray(targets[0])):
         raise DataError(

@@ -17,9 +17,9 @@ from ganaug.generator import ConditionalGAN
 class FreshBanks:
     """Banks in a temporary folder, one for each epoch; only the last one that was drawn is kept.
 
-    They are drawn where `draw` is called, on the generator's own device, and read by any process: a worker of a
-    DataLoader would need the generator, could not use a GPU after a fork, and would draw most samples that
-    the other workers draw too. Pickled, the generator stays behind.
+    They are drawn where `draw` is called, on the generator's own device, and read by any process: a worker
+    of a DataLoader would need the generator, could not use a GPU after a fork, and would draw most samples
+    that the other workers draw too. Pickled, the generator stays behind.
     """
 
     def __init__(self, gan: ConditionalGAN, counts: Mapping[Any, int], *, seed: int):
@@ -38,10 +38,8 @@ class FreshBanks:
                 "fresh samples are drawn in the process that made the data set; this is a copy in another "
                 "process. Call set_epoch there, or make the data set here."
             )
-        before = list(self.folder.iterdir())
-        SampleBank.from_gan(
-            self.gan, self.counts, path=folder, random_state=derive(self.seed, "fresh", epoch)
-        )
+        before, seed = list(self.folder.iterdir()), derive(self.seed, "fresh", epoch)
+        SampleBank.from_gan(self.gan, self.counts, path=folder, random_state=seed)
         for old in before:
             shutil.rmtree(old)
 

@@ -41,9 +41,9 @@ class TorchTransform:
 class AlbumentationsTransform:
     """A transform of albumentations, called with arrays.
 
-    Its own generators are copied into each worker of a DataLoader, where all of them draw the same numbers, in
-    each epoch anew (albumentations 2.0.8), so they are set for each sample. Those of one Compose share them:
-    set by ``set_random_seed``, transforms of the same probability would all be applied, or none of them.
+    Its own generators are copied into each worker of a DataLoader, where all of them draw the same numbers,
+    in each epoch again (albumentations 2.0.8), so they are set for each sample. The transforms of a Compose
+    share them: after ``set_random_seed``, those of one probability would all be applied, or none of them.
     """
 
     def __init__(self, transform: Any):
@@ -54,8 +54,8 @@ class AlbumentationsTransform:
         """Return a sample as an array."""
         if isinstance(x, Tensor):
             raise DataError(
-                "albumentations transforms arrays (height, width, channels); the real data set yields tensors. "
-                "Give it without ToTensor, or use torchvision.transforms.v2."
+                "albumentations needs images or arrays (height, width, channels); the real data set yields "
+                "tensors. Leave ToTensor out of it, or use torchvision.transforms.v2."
             )
         return x if isinstance(x, np.ndarray) else np.array(x)
 
