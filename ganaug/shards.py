@@ -14,6 +14,7 @@ import numpy as np
 Rows = np.ndarray[Any, Any]
 
 PIECE_BYTES = 1 << 22
+RESIDENT_BYTES = 1 << 25
 
 
 class Shards:
@@ -189,9 +190,13 @@ def map_npy(file: Path) -> np.memmap[Any, Any]:
     return np.lib.format.open_memmap(file, mode="r")
 
 
-def unmapped(rows: Rows | Shards) -> Rows | Shards:
-    """Return mapped rows of a .npy file as `Shards` of that file, which keep no pages; others as they are."""
-    return Shards([Path(rows.filename)]) if isinstance(rows, np.memmap) and rows.filename else rows
+def resident(rows: Rows | Shards) -> Rows | Shards:
+    """Return rows as they are best read in random order: few ones from memory, many from their files."""
+    if not isinstance(rows, (np.memmap, Shards)):
+        return rows
+    if rows.nbytes <= RESIDENT_BYTES:
+        return np.array(rows)
+    return Shards([Path(str(rows.filename))]) if isinstance(rows, np.memmap) else rows
 
 
 def pieces(rows: Rows | Shards) -> Iterator[slice]:

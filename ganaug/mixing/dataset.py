@@ -1,15 +1,16 @@
 """AugmentedDataset: real samples of a torch data set with synthetic ones mixed in."""
 
 import math
+import operator
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from ganaug._checks import number
+from ganaug._checks import listed, number
 from ganaug._random import Seed, as_seed, derive
 from ganaug.bank import SampleBank
 from ganaug.data.sources import class_names, dataset_targets, inherited
@@ -219,13 +220,14 @@ class AugmentedDataset(Dataset[Any]):
         self._ready = now
 
     def _positions(self, indices: Sequence[int]) -> Indices:
-        positions = np.asarray(indices)
-        n = len(self)
-        if positions.dtype.kind not in "iu" and len(positions):
-            raise IndexError(f"indices must be integers; got {indices!r}.")
-        if not all(-n <= i < self._plan.n for i in (positions.min(initial=0), positions.max(initial=0))):
-            raise IndexError(f"index must be within {n} samples; got {indices!r}.")
-        return np.where(positions < 0, positions + n, positions).astype(np.int64)
+        """Return the indices as an array, counted from the front."""
+        positions = np.fromiter(map(operator.index, indices), np.int64, len(indices))
+        if len(positions) and not 0 <= positions.min() <= positions.max() < self._plan.n:
+            n = len(self)
+            positions[positions < 0] += n
+            if not 0 <= positions.min() <= positions.max() < self._plan.n:
+                raise IndexError(f"indices must be within {n} samples; got {listed(indices)}.")
+        return positions
 
     def _open(
         self, source: ConditionalGAN | SampleBank, added: Mapping[Any, int]
@@ -262,9 +264,9 @@ def _first(real: Any, targets: list[Any]) -> tuple[Any, Any]:
     return x, y
 
 
-def _items(dataset: Any, indices: list[int]) -> Sequence[Any]:
-    """Return items of a data set as a DataLoader does: all at once where it can."""
+def _items(dataset: Any, indices: list[int]) -> Iterable[Any]:
+    """Return items of a data set, all at once where it can, as a DataLoader does."""
     if indices and callable(getattr(dataset, "__getitems__", None)):
-        items: Sequence[Any] = dataset.__getitems__(indices)
+        items: Iterable[Any] = dataset.__getitems__(indices)
         return items
     return [dataset[i] for i in indices]

@@ -10,9 +10,7 @@ from torch import Tensor
 
 from ganaug.bank import SampleBank
 from ganaug.errors import DataError
-from ganaug.shards import unmapped
-
-Rows = np.ndarray[Any, Any]
+from ganaug.shards import Rows, Shards, resident
 
 
 class Likeness:
@@ -42,13 +40,21 @@ class Likeness:
         self.read_from(bank)
 
     def read_from(self, bank: SampleBank) -> None:
-        """Read synthetic samples from this bank from now on."""
-        self._rows, self._class_indices = unmapped(bank.samples), bank.class_indices
+        """Take synthetic samples from this bank from now on."""
+        self.bank = bank
+        self._opened: tuple[Rows | Shards, Rows] | None = None
 
     def items(self, rows: Rows) -> list[tuple[Any, Any]]:
         """Return (x, label) for rows (n,) of the bank, which are read at once."""
-        labels = [self._labels[c] for c in self._class_indices[rows].tolist()]
-        return list(zip(self._samples(self._rows[rows]), labels, strict=True))
+        if self._opened is None:
+            self._opened = resident(self.bank.samples), np.asarray(self.bank.class_indices)
+        samples, class_indices = self._opened
+        labels = [self._labels[c] for c in class_indices[rows].tolist()]
+        return list(zip(self._samples(samples[rows]), labels, strict=True))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind what was read: a worker opens the bank itself."""
+        return {**self.__dict__, "_opened": None}
 
 
 def _samples_like(real_x: Any) -> Callable[[Rows], Sequence[Any]]:
