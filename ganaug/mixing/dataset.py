@@ -1,7 +1,6 @@
 """AugmentedDataset: real samples of a torch data set with synthetic ones mixed in."""
 
 import math
-import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -193,7 +192,7 @@ class AugmentedDataset(Dataset[Any]):
         positions = self._positions(indices)
         places = self._places[positions]
         synthetic = places >= 0
-        real_items = ((x, y) for x, y in _items(self.real, (~places[~synthetic]).tolist()))
+        real_items = map(tuple, _items(self.real, (~places[~synthetic]).tolist()))
         synthetic_items = iter(self._likeness.items(places[synthetic]))
         origins = synthetic.tolist()
         items = [next(synthetic_items if origin else real_items) for origin in origins]
@@ -221,13 +220,15 @@ class AugmentedDataset(Dataset[Any]):
 
     def _positions(self, indices: Sequence[int]) -> Indices:
         """Return the indices as an array, counted from the front."""
-        positions = np.fromiter(map(operator.index, indices), np.int64, len(indices))
-        if len(positions) and not 0 <= positions.min() <= positions.max() < self._plan.n:
-            n = len(self)
-            positions[positions < 0] += n
-            if not 0 <= positions.min() <= positions.max() < self._plan.n:
-                raise IndexError(f"indices must be within {n} samples; got {listed(indices)}.")
-        return positions
+        positions = np.asarray(indices)
+        if not len(positions):
+            return positions.astype(np.int64)
+        if positions.dtype.kind not in "iu":
+            raise IndexError(f"indices must be integers; got {listed(indices)}.")
+        n, lowest = len(self), min(indices)
+        if lowest < -n or max(indices) >= self._plan.n:
+            raise IndexError(f"indices must be within {n} samples; got {listed(indices)}.")
+        return np.where(positions < 0, positions + n, positions) if lowest < 0 else positions
 
     def _open(
         self, source: ConditionalGAN | SampleBank, added: Mapping[Any, int]
@@ -255,7 +256,10 @@ def _first(real: Any, targets: list[Any]) -> tuple[Any, Any]:
     """Return the first item of the real data set, whose label must be its target."""
     if len(targets) != len(real):
         raise DataError(f"real must have a target per sample; got {len(targets)} for {len(real)} samples.")
-    x, y = real[0]
+    first = real[0]
+    if not (isinstance(first, (tuple, list)) and len(first) == 2):
+        raise DataError(f"items must be pairs (x, label); got {type(first).__name__}. Wrap the data set.")
+    x, y = first
     if not np.array_equal(np.asarray(y), np.asarray(targets[0])):
         raise DataError(
             f"targets of the real data set must be its items' labels; item 0 has the label {y!r} "
