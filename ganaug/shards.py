@@ -3,6 +3,7 @@
 import hashlib
 import io
 import math
+import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +14,15 @@ import numpy as np
 Rows = np.ndarray[Any, Any]
 
 PIECE_BYTES = 1 << 22
+RESIDENT_BYTES = 1 << 25
 
 
 class Shards:
     """Rows of several .npy files of one dtype and row shape; only those asked for are read.
 
-    Pickled, it is the list of its files: another process maps them on first use.
+    They are read from the files, not mapped: pages that were mapped count as the process's own memory, and
+    rows in random order soon map every file. Pickled, it is the list of its files: another process opens them
+    on first use.
 
     Examples
     --------
@@ -33,16 +37,25 @@ class Shards:
 
     def __init__(self, files: Sequence[Path]):
         self.files = tuple(files)
-        maps = self._maps
+        maps = [map_npy(file) for file in files]
         self.dtype: np.dtype[Any] = maps[0].dtype
         self.ends = np.cumsum([len(m) for m in maps])
         self.shape: tuple[int, ...] = (int(self.ends[-1]), *maps[0].shape[1:])
         if any((m.dtype, m.shape[1:]) != (self.dtype, self.shape[1:]) for m in maps):
             raise ValueError(f"shards must have one dtype and row shape; those of {files[0].parent} differ")
+        if not all(m.flags.c_contiguous for m in maps):
+            raise ValueError(f"shards must be written row by row; those of {files[0].parent} are not")
+        self._row_bytes = self.dtype.itemsize * math.prod(self.shape[1:])
+        before = self.ends - [len(m) for m in maps]
+        self._origins = [m.offset for m in maps] - before * self._row_bytes  # of row 0, if all were there
 
     @cached_property
-    def _maps(self) -> list[Rows]:
-        return [map_npy(file) for file in self.files]
+    def _descriptors(self) -> list[int]:
+        return [os.open(file, os.O_RDONLY) for file in self.files]
+
+    def __del__(self) -> None:
+        for descriptor in self.__dict__.pop("_descriptors", ()):
+            os.close(descriptor)
 
     @property
     def nbytes(self) -> int:
@@ -55,18 +68,22 @@ class Shards:
     def __getitem__(self, key: Any) -> Rows:
         """Return a row, or the rows of a slice, of an array of indices, or of a mask."""
         if isinstance(key, slice):
-            return self._take(np.arange(*key.indices(len(self))))
+            start, stop, step = key.indices(len(self))
+            if step == 1 and start < stop:
+                parts = np.array([start, *self.ends[(start < self.ends) & (self.ends < stop)]])
+                return self._take(parts, np.diff(parts, append=stop))
+            key = np.arange(start, stop, step)
         rows = np.asarray(key)
         if rows.dtype == bool:
             if rows.shape != self.shape[:1]:
                 raise IndexError(f"a mask must have shape {self.shape[:1]}; got {rows.shape}.")
             rows = np.flatnonzero(rows)
-        rows = rows.astype(np.int64) if not rows.size else rows
-        if rows.dtype.kind not in "iu":
+        if rows.dtype.kind not in "iu" and rows.size:
             raise IndexError(f"rows must be integers, a slice or a mask; got {key!r}.")
         if rows.size and not (-len(self) <= rows.min() and rows.max() < len(self)):
             raise IndexError(f"rows must be within {len(self)}; got {key!r}.")
-        taken = self._take(rows.reshape(-1) % max(1, len(self)))
+        flat = rows.reshape(-1).astype(np.int64) % max(1, len(self))
+        taken = self._take(flat, np.ones_like(flat))
         return taken.reshape(*rows.shape, *self.shape[1:])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Rows:
@@ -75,15 +92,23 @@ class Shards:
         return self[:].astype(dtype or self.dtype, copy=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the maps behind."""
-        return {k: v for k, v in self.__dict__.items() if k != "_maps"}
+        """Leave the open files behind."""
+        return {k: v for k, v in self.__dict__.items() if k != "_descriptors"}
 
-    def _take(self, rows: Rows) -> Rows:
-        taken = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        shard = np.searchsorted(self.ends, rows, side="right")
-        for i in np.unique(shard):
-            chosen = shard == i
-            taken[chosen] = self._maps[i][rows[chosen] - (self.ends[i] - len(self._maps[i]))]
+    def _take(self, rows: Rows, counts: Rows) -> Rows:
+        """Return as many rows as `counts` says, from each of `rows` on, none of which is in the next file."""
+        taken = np.empty((int(counts.sum()), *self.shape[1:]), self.dtype)
+        content = taken.reshape(-1).view(np.uint8).data
+        file = np.searchsorted(self.ends, rows, side="right")
+        offsets, sizes = self._origins[file] + rows * self._row_bytes, counts * self._row_bytes
+        done = 0
+        for i, offset, size in zip(file.tolist(), offsets.tolist(), sizes.tolist(), strict=True):
+            stop = done + size
+            while done < stop:
+                read = os.preadv(self._descriptors[i], [content[done:stop]], offset)
+                if not read:
+                    raise OSError(f"{self.files[i]} was cut after it was opened. Generate it again.")
+                done, offset = done + read, offset + read
         return taken
 
 
@@ -150,7 +175,7 @@ class ShardWriter:
             self._file = None
 
 
-def map_npy(file: Path) -> Rows:
+def map_npy(file: Path) -> np.memmap[Any, Any]:
     """Return the array of a .npy file, memory-mapped, if the file is as large as its header says."""
     try:
         with open(file, "rb") as opened:
@@ -163,6 +188,15 @@ def map_npy(file: Path) -> Rows:
     if not whole:
         raise ValueError(f"{file} is cut, too long or no .npy file")
     return np.lib.format.open_memmap(file, mode="r")
+
+
+def resident(rows: Rows | Shards) -> Rows | Shards:
+    """Return rows as they are best read in random order: few ones from memory, many from their files."""
+    if not isinstance(rows, (np.memmap, Shards)):
+        return rows
+    if rows.nbytes <= RESIDENT_BYTES:
+        return np.array(rows)
+    return Shards([Path(str(rows.filename))]) if isinstance(rows, np.memmap) else rows
 
 
 def pieces(rows: Rows | Shards) -> Iterator[slice]:

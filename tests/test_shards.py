@@ -1,12 +1,15 @@
 """Shards: several files read as one array, and only what is asked for."""
 
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ganaug.shards import Shards, ShardWriter, map_npy, pieces
+from ganaug.shards import Shards, ShardWriter, map_npy, pieces, unmapped
 
 X = np.random.default_rng(0).integers(0, 1000, (23, 2, 3)).astype(np.int16)
 
@@ -68,16 +71,59 @@ def test_rows_that_are_not_there_are_an_index_error(shards: Shards, key) -> None
         shards[key]
 
 
-def test_only_the_file_of_the_rows_asked_for_is_read(shards: Shards) -> None:
-    shards._maps[:] = [shards._maps[0], None, None, shards._maps[3], None]
-    shards.ends = np.array([5, 10, 15, 20, 23])
+def test_only_the_file_of_the_rows_asked_for_is_read_and_a_cut_one_is_named(shards: Shards) -> None:
+    for number in (1, 2, 4):
+        os.truncate(shards.files[number], 150)
     np.testing.assert_array_equal(shards[[2, 17]], X[[2, 17]])
+    with pytest.raises(OSError, match=r"x-1\.npy was cut after"):
+        shards[9]
 
 
-def test_pickled_shards_are_a_list_of_files_mapped_on_first_use(shards: Shards) -> None:
+def test_pickled_shards_are_a_list_of_files_opened_on_first_use(shards: Shards) -> None:
+    assert shards[0].shape == (2, 3)
     again = pickle.loads(pickle.dumps(shards))
-    assert "_maps" not in vars(again)
+    assert "_descriptors" not in vars(again)
     np.testing.assert_array_equal(again[6:9], X[6:9])
+
+
+def test_files_are_closed_with_the_shards(tmp_path: Path) -> None:
+    opened = Shards(write(tmp_path))
+    _ = opened[[0, 22]]
+    descriptors = list(opened._descriptors)
+    del opened
+    for descriptor in descriptors:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+
+
+@pytest.mark.parametrize("rows", [X, X[:0], np.arange(12).reshape(3, 4).T[:, ::2]])
+def test_a_mapped_file_is_read_without_its_map(tmp_path: Path, rows: np.ndarray) -> None:
+    np.save(tmp_path / "x.npy", np.ascontiguousarray(rows))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    np.testing.assert_array_equal(unmapped(mapped)[:], rows)
+    assert isinstance(unmapped(mapped), Shards)
+    assert unmapped(rows) is rows
+
+
+def test_columns_first_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.asfortranarray(X))
+    with pytest.raises(ValueError, match="row by row"):
+        Shards([tmp_path / "x.npy"])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_rows_that_were_read_do_not_stay_in_memory(tmp_path: Path) -> None:
+    rows = np.zeros((20_000, 4096), np.uint8)
+    files = write(tmp_path, rows, shard_rows=5_000, piece=5_000)
+    code = (
+        "import sys, numpy as np; from pathlib import Path; from ganaug.shards import Shards\n"
+        "def resident(): return sum(int(l.split()[1]) for l in open('/proc/self/status') if l[:3] == 'Rss')\n"
+        "x = Shards([Path(f) for f in sys.argv[1:]]); x[:64]; before = resident()\n"
+        "for rows in np.random.default_rng(0).permutation(20_000).reshape(-1, 50): x[rows]\n"
+        "print(resident() - before)"
+    )
+    run = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 8_000  # of 80,000 kB
 
 
 def test_files_that_do_not_go_together_are_refused(tmp_path: Path) -> None:

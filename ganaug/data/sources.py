@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+from torch.utils.data import ConcatDataset
 
 from ganaug._checks import did_you_mean, listed
 from ganaug.errors import DataError
@@ -100,10 +101,14 @@ def dataset_targets(dataset: Any) -> list[Any]:
     if targets is None and hasattr(dataset, "indices") and hasattr(dataset, "dataset"):
         inner = dataset_targets(dataset.dataset)
         return [inner[i] for i in dataset.indices]
+    if targets is None and isinstance(dataset, ConcatDataset):
+        return [target for part in dataset.datasets for target in dataset_targets(part)]
     if targets is None and hasattr(dataset, "tensors"):
         targets = dataset.tensors[1]
     if targets is None:
         targets = [dataset[i][1] for i in range(len(dataset))]
+    if isinstance(targets, (Tensor, np.ndarray)):
+        targets = targets.tolist()
     return [t.item() if isinstance(t, (Tensor, np.generic)) else t for t in targets]
 
 
@@ -147,11 +152,20 @@ def _pixels(x: Any) -> np.ndarray[Any, Any]:
 
 
 def class_names(dataset: Any) -> Sequence[str] | None:
-    """Return the names of the classes, also through a Subset, or None."""
-    inner = dataset
-    while not hasattr(inner, "classes") and hasattr(inner, "dataset"):
-        inner = inner.dataset
-    return getattr(inner, "classes", None)
+    """Return the names of the classes, also through a Subset or a ConcatDataset, or None."""
+    found: Sequence[str] | None = inherited(dataset, "classes")
+    return found
+
+
+def inherited(dataset: Any, name: str) -> Any:
+    """Return an attribute of a data set, or of the ones it is made of where these agree; else None."""
+    if hasattr(dataset, name):
+        return getattr(dataset, name)
+    if isinstance(dataset, ConcatDataset):
+        found = [inherited(part, name) for part in dataset.datasets]
+    else:
+        found = [inherited(dataset.dataset, name)] if hasattr(dataset, "dataset") else []
+    return found[0] if found and all(value == found[0] for value in found[1:]) else None
 
 
 def _siblings(path: Path) -> list[Path]:

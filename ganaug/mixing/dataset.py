@@ -1,52 +1,62 @@
 """AugmentedDataset: real samples of a torch data set with synthetic ones mixed in."""
 
-from collections.abc import Callable
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from ganaug._checks import number
-from ganaug._random import Seed, as_seed, numpy_stream
+from ganaug._checks import listed, number
+from ganaug._random import Seed, as_seed, derive
 from ganaug.bank import SampleBank
-from ganaug.data.schema import Schema
-from ganaug.data.sources import class_names, dataset_targets
-from ganaug.errors import DataError
+from ganaug.data.sources import class_names, dataset_targets, inherited
+from ganaug.errors import ConfigError, DataError
 from ganaug.generator import ConditionalGAN
 from ganaug.mixing.fill import Fill, fill_counts
+from ganaug.mixing.fresh import FreshBanks
+from ganaug.mixing.likeness import Likeness
+from ganaug.mixing.plan import Indices, MixingPlan, rows_by_class
+from ganaug.mixing.transforms import item_transform
 
 __all__ = ["AugmentedDataset"]
+
+UNSET = -1
 
 
 class AugmentedDataset(Dataset[Any]):
     """A labelled map-style data set plus synthetic samples, for any DataLoader.
 
     Indices below ``len(real)`` are the real samples in their order; the filled ones follow, grouped
-    by class. Every choice derives from (seed, epoch, index), so that the number of workers does not
-    change what is drawn.
+    by class. Every choice derives from (seed, epoch, index), so that neither the number of workers nor an
+    interruption changes what is drawn: call `set_epoch` before each epoch.
 
     Parameters
     ----------
     real : map-style data set of (x, label)
-        Torchvision's, a Subset, a TensorDataset, or the user's own. Give augmentations to
+        Torchvision's, a Subset, a ConcatDataset, a TensorDataset, or the user's own. Give augmentations to
         `transform` here instead, so that synthetic samples get them too.
     source : ConditionalGAN or SampleBank
-        Where synthetic samples come from. A generator is drawn from once, at construction.
+        Where synthetic samples come from. A generator is drawn from once, at construction, unless `fresh`.
+        Of a bank with more samples than an epoch needs, each epoch takes the next ones.
     fill : {"balance"}, float, dict, callable or None, default="balance"
         How many to add; see `ganaug.mixing.fill.fill_counts`. None adds nothing.
     swap : float, default=0.0
         Probability that a real sample is replaced by a synthetic one of its class, drawn anew each
         epoch.
+    fresh : bool, default=False
+        Draw new samples from the generator for each epoch: `set_epoch` draws them, on the generator's
+        device, to a temporary folder that workers read.
     weight : float or None, default=None
         If given, items are (x, label, float32 weight): 1.0 for real samples, this for synthetic ones.
     real_only_from : int or None, default=None
-        Epoch from which on the data set is the real one alone, for a final phase.
+        Epoch from which on the data set is the real one alone, for a final phase; see Notes.
     transform, target_transform : callable or None
-        Applied to every x, and to every label.
+        Applied to every x, and to every label. A transform of albumentations is called with arrays.
     random_state : int, RandomState, Generator or None, default=0
-        Seed of drawing and swapping.
+        Seed of drawing, swapping and transforms.
 
     Attributes
     ----------
@@ -54,6 +64,8 @@ class AugmentedDataset(Dataset[Any]):
         Labels by index in the current epoch, for samplers and stratified splits.
     classes : sequence of str or None
         Class names, as the real data set has them.
+    class_to_idx : dict or None
+        Labels by class name, as the real data set has them.
 
     Raises
     ------
@@ -61,7 +73,19 @@ class AugmentedDataset(Dataset[Any]):
         If synthetic samples do not have the type, shape and dtype of the real ones, or the source
         has no sample of a class that is needed.
     ConfigError
-        If `fill` or `swap` is out of range.
+        If `fill` or `swap` is out of range, or `fresh` is asked of a bank.
+
+    Notes
+    -----
+    From the first `set_epoch` on, transforms that draw from torch's generator (torchvision's, but for
+    ``RandomChoice`` and ``RandomOrder`` of v1) or that are albumentations' draw from (seed, epoch, index).
+    Without it, they follow torch's generator, which a DataLoader seeds for each worker: they differ from
+    epoch to epoch, and with the number of workers. What draws from Python's or numpy's generator always does.
+
+    In the real-only phase ``len`` and `targets` are those of the real data set. A sampler that keeps the
+    length it was made for (a weighted or distributed one, a Subset of indices) gets a real sample of the same
+    class in place of each added one. Only a DistributedSampler with ``drop_last=True`` refuses a new length:
+    make it anew for the phase.
 
     Examples
     --------
@@ -81,168 +105,172 @@ class AugmentedDataset(Dataset[Any]):
         *,
         fill: Fill | None = "balance",
         swap: float = 0.0,
+        fresh: bool = False,
         weight: float | None = None,
         real_only_from: int | None = None,
-        transform: Callable[[Any], Any] | None = None,
+        transform: Callable[..., Any] | None = None,
         target_transform: Callable[[Any], Any] | None = None,
         random_state: Seed = 0,
     ):
         number("swap", swap, low=0, high=1)
         if weight is not None:
             number("weight", weight, low=0)
-        self.real, self.swap, self.weight = real, swap, weight
-        self.real_only_from = real_only_from
+        self.real, self.swap, self.fresh, self.weight = real, swap, fresh, weight
         self.transform, self.target_transform = transform, target_transform
-        self.classes = class_names(real)
+        self.classes: Sequence[str] | None = class_names(real)
+        self.class_to_idx: Mapping[str, int] | None = inherited(real, "class_to_idx")
         self.seed = as_seed(random_state)
         self._real_targets = dataset_targets(real)
+        real_x, real_y = _first(real, self._real_targets)
         added = {} if fill is None else fill_counts(self._real_targets, fill)
-        self.bank = _bank(source, added, self._real_targets, swap, self.seed)
-        real_x, real_y = real[0]
-        if not np.array_equal(np.asarray(real_y), np.asarray(self._real_targets[0])):
-            raise DataError(
-                f"targets of the real data set must be its items' labels; item 0 has the label {real_y!r} "
-                f"and the target {self._real_targets[0]!r}. Give target_transform to AugmentedDataset."
-            )
-        self._dress = _dress(real_x, self.bank)
+        self._bank, self._fresh = self._open(source, added)
 
-        schema = self.bank.schema
-        self._added_targets = [k for k, n in added.items() for _ in range(n)]
-        mixed_in = [*added, *(set(self._real_targets) if swap else ())]
-        self._labels = {k: _same_kind(k, real_y) for k in mixed_in}
-        self._rows = np.argsort(self.bank.class_indices, kind="stable")  # by class, from _starts on
-        self._sizes = np.bincount(self.bank.class_indices, minlength=len(schema.labels))
-        self._starts = np.cumsum(self._sizes) - self._sizes
-        self._real_classes = _classes(schema, self._real_targets if swap else [])
-        self._added_classes = _classes(schema, self._added_targets)
-        for key, size in zip(mixed_in, self._sizes[_classes(schema, mixed_in)], strict=True):
-            if not size:
-                raise DataError(f"the bank has no sample of class {key!r}, which is to be mixed in.")
-        self._added_slots = np.array([slot for n in added.values() for slot in range(n)], np.int64)
-        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
-        self._planned = (-1, np.empty(0, np.int64))
+        labels = [*dict.fromkeys([*added, *(self._real_targets if swap else ())])]
+        codes = self._bank.schema.encode_y(np.array(labels)).tolist() if labels else []
+        classes, rows = dict(zip(labels, codes, strict=True)), rows_by_class(self._bank)
+        self._plan = MixingPlan(
+            self._real_targets,
+            added,
+            {label: rows[c] for label, c in classes.items()},
+            swap=swap,
+            real_only_from=real_only_from,
+            seed=self.seed,
+        )
+        self._transform = item_transform(transform)
+        self._likeness = Likeness(self._transform.input(real_x), real_y, self._bank, classes)
+        self._weights = [torch.tensor(w or 0.0, dtype=torch.float32) for w in (1.0, weight)]
+        self._epoch = torch.full((1,), UNSET).share_memory_()  # which workers read
+        self._ready = UNSET - 1  # the epoch that the next two are of
+        self._places, self._first_seed = np.empty(0, np.int32), 0
 
     def set_epoch(self, epoch: int) -> None:
         """Tell the data set, and its workers, which epoch (from 0) comes next."""
+        number("epoch", epoch, low=0, integer=True)
+        if self._fresh is not None and not self._plan.real_only(epoch):
+            self._fresh.draw(epoch)
         self._epoch[0] = epoch
 
     @property
     def epoch(self) -> int:
         """The current epoch, shared with worker processes."""
-        return int(self._epoch.item())
+        return max(0, int(self._epoch.item()))
 
     @property
     def real_only(self) -> bool:
         """Whether the current epoch is part of the real-only phase."""
-        return self.real_only_from is not None and self.epoch >= self.real_only_from
+        return self._plan.real_only(self.epoch)
+
+    @property
+    def bank(self) -> SampleBank:
+        """Where the synthetic samples of the current epoch come from."""
+        self._prepare()
+        return self._bank
 
     @property
     def targets(self) -> list[Any]:
         """Labels by index in the current epoch."""
-        return self._real_targets + ([] if self.real_only else self._added_targets)
+        added = {} if self.real_only else self._plan.added
+        return self._real_targets + [label for label, n in added.items() for _ in range(n)]
 
     def __len__(self) -> int:
-        return len(self._plan())
+        return self._plan.n_real if self.real_only else self._plan.n
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return (self[i] for i in range(len(self)))
 
     def origin(self, index: int) -> str:
         """Return "real" or "synthetic" for an index in the current epoch."""
-        plan = self._plan()
-        return "real" if plan[self._position(index, plan)] < 0 else "synthetic"
+        self._prepare()
+        return "real" if self._places[self._positions([index])].item() < 0 else "synthetic"
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        plan = self._plan()
-        index = self._position(index, plan)
-        row = plan[index]
-        if row < 0:
-            x, y = self.real[index]
-        else:
-            n_real = len(self._real_targets)
-            y = self._real_targets[index] if index < n_real else self._added_targets[index - n_real]
-            x, y = self._dress(self.bank.samples[row]), self._labels[y]
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, ...]]:
+        """Return the items of a batch; its synthetic samples are read at once."""
+        self._prepare()
+        positions = self._positions(indices)
+        places = self._places[positions]
+        synthetic = places >= 0
+        real_items = map(tuple, _items(self.real, (~places[~synthetic]).tolist()))
+        synthetic_items = iter(self._likeness.items(places[synthetic]))
+        origins = synthetic.tolist()
+        items = [next(synthetic_items if origin else real_items) for origin in origins]
         if self.transform is not None:
-            x = self.transform(x)
+            seeds = None if self._ready == UNSET else (self._first_seed + positions).tolist()
+            samples = self._transform([x for x, _ in items], seeds)
+            items = [(x, y) for x, (_, y) in zip(samples, items, strict=True)]
         if self.target_transform is not None:
-            y = self.target_transform(y)
+            items = [(x, self.target_transform(y)) for x, y in items]
         if self.weight is None:
-            return x, y
-        return x, y, torch.tensor(1.0 if row < 0 else self.weight, dtype=torch.float32)
+            return items
+        return [(x, y, self._weights[origin]) for (x, y), origin in zip(items, origins, strict=True)]
 
-    def _position(self, index: int, plan: np.ndarray[Any, Any]) -> int:
-        if not -len(plan) <= index < len(plan):
-            raise IndexError(f"index must be within {len(plan)} samples; got {index}.")
-        return index % len(plan)
+    def _prepare(self) -> None:
+        """Get ready for the current epoch."""
+        now = int(self._epoch.item())
+        if now == self._ready:
+            return
+        self._places = self._plan.places(self.epoch)
+        self._first_seed = derive(self.seed, "transform", self.epoch)
+        if self._fresh is not None and not self.real_only:
+            self._bank = self._fresh.bank(self.epoch)
+            self._likeness.read_from(self._bank)
+        self._ready = now
 
-    def _plan(self) -> np.ndarray[Any, Any]:
-        """Return the row of the bank at each index of the current epoch, -1 for a real sample."""
-        epoch = self.epoch
-        if self._planned[0] != epoch:
-            self._planned = (epoch, self._plan_epoch(epoch))
-        return self._planned[1]
+    def _positions(self, indices: Sequence[int]) -> Indices:
+        """Return the indices as an array, counted from the front."""
+        positions = np.asarray(indices)
+        if not len(positions):
+            return positions.astype(np.int64)
+        if positions.dtype.kind not in "iu":
+            raise IndexError(f"indices must be integers; got {listed(indices)}.")
+        n, lowest = len(self), min(indices)
+        if lowest < -n or max(indices) >= self._plan.n:
+            raise IndexError(f"indices must be within {n} samples; got {listed(indices)}.")
+        return np.where(positions < 0, positions + n, positions) if lowest < 0 else positions
 
-    def _plan_epoch(self, epoch: int) -> np.ndarray[Any, Any]:
-        real = np.full(len(self._real_targets), -1, dtype=np.int64)
-        if self.real_only:
-            return real
-        if self.swap:
-            rng = numpy_stream(self.seed, "swap", epoch)
-            swapped, uniform = rng.random(len(real)) < self.swap, rng.random(len(real))
-            c = self._real_classes[swapped]
-            real[swapped] = self._rows[self._starts[c] + (uniform[swapped] * self._sizes[c]).astype(int)]
-        # each epoch goes on where the last one stopped, so that a larger bank is used in full
-        c = self._added_classes
-        slots = self._added_slots + epoch * np.bincount(c, minlength=len(self._sizes))[c]
-        return np.concatenate([real, self._rows[self._starts[c] + slots % self._sizes[c]]])
-
-
-def _classes(schema: Schema, labels: list[Any]) -> np.ndarray[Any, Any]:
-    return schema.encode_y(np.array(labels) if labels else schema.labels[:0]).numpy()
-
-
-def _same_kind(label: Any, like: Any) -> Any:
-    """Return a label as tensor or numpy scalar where the real data set yields one."""
-    if isinstance(like, Tensor):
-        return torch.tensor(label, dtype=like.dtype)
-    return like.dtype.type(label) if isinstance(like, np.generic) else label
-
-
-def _bank(
-    source: ConditionalGAN | SampleBank,
-    added: dict[Any, int],
-    targets: list[Any],
-    swap: float,
-    seed: int,
-) -> SampleBank:
-    """Return the source if it is a bank, else enough samples for one epoch of fill and swap."""
-    if isinstance(source, SampleBank):
-        return source
-    counts = dict(added)
-    if swap:
-        labels, real_counts = np.unique(np.array(targets), return_counts=True)
-        for label, n in zip(labels.tolist(), real_counts.tolist(), strict=True):
-            counts[label] = max(counts.get(label, 0), n)
-    return SampleBank.from_gan(source, counts, random_state=seed)
+    def _open(
+        self, source: ConditionalGAN | SampleBank, added: Mapping[Any, int]
+    ) -> tuple[SampleBank, FreshBanks | None]:
+        """Return the bank to begin with, and where those of other epochs come from."""
+        if isinstance(source, SampleBank):
+            if self.fresh:
+                raise ConfigError(
+                    "fresh=True needs a ConditionalGAN to draw from; got a SampleBank. Leave it out: of a "
+                    "bank that is larger than an epoch needs, each epoch takes the next samples."
+                )
+            return source, None
+        counts = dict(added)
+        for label, n in Counter(self._real_targets).items() if self.swap else ():
+            filled = counts.get(label, 0)
+            counts[label] = filled + math.ceil(self.swap * n) if self.fresh else max(filled, n)
+        if not self.fresh:
+            return SampleBank.from_gan(source, counts, random_state=self.seed), None
+        fresh = FreshBanks(source, counts, seed=self.seed)
+        fresh.draw(0)
+        return fresh.bank(0), fresh
 
 
-def _dress(real_x: Any, bank: SampleBank) -> Callable[[np.ndarray[Any, Any]], Any]:
-    """Return the function that turns a row of the bank into what the real data set yields."""
-    as_array = real_x.numpy() if isinstance(real_x, Tensor) else np.asarray(real_x)
-    got, want = bank.samples, (as_array.shape, as_array.dtype)
-    if (got.shape[1:], got.dtype) != want:
+def _first(real: Any, targets: list[Any]) -> tuple[Any, Any]:
+    """Return the first item of the real data set, whose label must be its target."""
+    if len(targets) != len(real):
+        raise DataError(f"real must have a target per sample; got {len(targets)} for {len(real)} samples.")
+    first = real[0]
+    if not (isinstance(first, (tuple, list)) and len(first) == 2):
+        raise DataError(f"items must be pairs (x, label); got {type(first).__name__}. Wrap the data set.")
+    x, y = first
+    if not np.array_equal(np.asarray(y), np.asarray(targets[0])):
         raise DataError(
-            f"synthetic samples must have the shape and dtype of the real ones, {want[0]} {want[1]}; "
-            f"got {got.shape[1:]} {got.dtype}. Fit the generator on this data set, and give "
-            "transforms to AugmentedDataset instead of the real data set."
+            f"targets of the real data set must be its items' labels; item 0 has the label {y!r} "
+            f"and the target {targets[0]!r}. Give target_transform to AugmentedDataset."
         )
-    if isinstance(real_x, Tensor):
-        return _tensor
-    return np.array if isinstance(real_x, np.ndarray) else _image
+    return x, y
 
 
-def _tensor(row: np.ndarray[Any, Any]) -> Tensor:
-    return torch.from_numpy(np.array(row))
-
-
-def _image(row: np.ndarray[Any, Any]) -> Any:
-    from PIL import Image
-
-    return Image.fromarray(np.asarray(row))
+def _items(dataset: Any, indices: list[int]) -> Iterable[Any]:
+    """Return items of a data set, all at once where it can, as a DataLoader does."""
+    if indices and callable(getattr(dataset, "__getitems__", None)):
+        items: Iterable[Any] = dataset.__getitems__(indices)
+        return items
+    return [dataset[i] for i in indices]

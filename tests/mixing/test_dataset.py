@@ -8,41 +8,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset, RandomSampler, Subset, TensorDataset, WeightedRandomSampler
-from torchvision.datasets import FakeData, ImageFolder, VisionDataset
+from play_sets import Drawings, Pairs, fitted, numbered_bank, numbered_table
+from torch.utils.data import ConcatDataset, DataLoader, RandomSampler, StackDataset, Subset, TensorDataset
+from torchvision.datasets import FakeData, ImageFolder
 from torchvision.transforms.functional import pil_to_tensor
 
-from ganaug import AugmentedDataset, ConditionalGAN, ConfigError, DataError, GANConfig, SampleBank
+from ganaug import AugmentedDataset, ConfigError, DataError, SampleBank
 
-CONFIG = GANConfig(width=4, z_dim=4, batch_size=16, train_images=64)
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
-
-class Drawings(VisionDataset):
-    """PIL images of three classes, 8, 4 and 2 of them; the class is the brightness."""
-
-    classes = ("dark", "grey", "light")
-    targets = (0,) * 8 + (1,) * 4 + (2,) * 2
-
-    def __init__(self, mode="L", **kwargs):
-        super().__init__(root=None, **kwargs)
-        self.mode = mode
-
-    def __len__(self):
-        return len(self.targets)
-
-    def __getitem__(self, index):
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        channels = 3 if self.mode == "RGB" else 1
-        pixels = np.full((8, 8, channels), 100 * self.targets[index] + index, dtype=np.uint8)
-        image = Image.fromarray(pixels if channels == 3 else pixels[..., 0])
-        x, y = image, self.targets[index]
-        return (x, y) if self.transforms is None else self.transforms(x, y)
-
-
-def fitted(real):
-    return ConditionalGAN(config=CONFIG, random_state=0).fit(real)
 
 
 @pytest.fixture(scope="module")
@@ -52,17 +25,12 @@ def drawings_gan():
 
 @pytest.fixture(scope="module")
 def table():
-    X = torch.arange(40, dtype=torch.float32).reshape(20, 2)
-    return TensorDataset(X, torch.tensor([0] * 12 + [1] * 6 + [2] * 2))
+    return numbered_table()
 
 
 @pytest.fixture(scope="module")
 def marked_bank(table):
-    """Return a bank whose samples tell their class and number: 1000 * class + number."""
-    schema = fitted(table).schema_
-    classes = np.repeat([0, 1, 2], 30)
-    numbers = 1000.0 * (1 + classes) + np.tile(np.arange(30), 3)
-    return SampleBank(np.stack([numbers, numbers], axis=1).astype(np.float32), classes, schema)
+    return numbered_bank(table)
 
 
 def pixels(image):
@@ -219,15 +187,36 @@ class TestItems:
             train.set_epoch(epoch)
             sizes.append((len(train), len(train.targets), train.origin(0)))
         assert sizes == [(36, 36, "synthetic")] * 2 + [(20, 20, "real")] * 2
-        with pytest.raises(IndexError, match="20 samples"):
-            train[20]
-        assert torch.equal(train[19][0], table[19][0])
+        assert torch.equal(torch.stack([x for x, _ in train]), table.tensors[0])
+        assert torch.equal(train[-1][0], table[19][0])
+
+    def test_added_places_hold_real_samples_of_their_class_in_the_real_only_phase(self, table, marked_bank):
+        train = AugmentedDataset(table, marked_bank, fill=2, real_only_from=1)
+        labels = train.targets
+        seen = []
+        for epoch in (1, 2):
+            train.set_epoch(epoch)
+            items = train.__getitems__(list(range(20, 72)))
+            assert [y.item() for _, y in items] == labels[20:]
+            assert {train.origin(i) for i in range(72)} == {"real"}
+            numbers = [int(x[0]) // 2 for x, _ in items]
+            assert [table[i][1].item() for i in numbers] == labels[20:]
+            counts = Counter(numbers)  # 12 more of 12, 18 of 6 and 22 of 2
+            assert [set(map(counts.get, part)) for part in (range(12), range(12, 18), (18, 19))] == [
+                {1},
+                {3},
+                {11},
+            ]
+            seen.append(numbers)
+        with pytest.raises(IndexError, match="within 20 samples; got 72"):
+            train[72]
 
     def test_indices_from_the_end_and_beyond(self, table, marked_bank):
         train = AugmentedDataset(table, marked_bank)
         assert torch.equal(train[-1][0], train[35][0])
-        for index in (36, -37):
-            with pytest.raises(IndexError):
+        assert [y.item() for _, y in train.__getitems__([-36, -1])] == [0, 2]
+        for index in (36, -37, 1.5, "1"):
+            with pytest.raises(IndexError, match="indices must be"):
                 train[index]
 
     @pytest.mark.parametrize("kind", ["tensor", "int", "numpy", "str"])
@@ -248,15 +237,55 @@ class TestItems:
         assert [y for _, y in items] == [2**t for t in train.targets]
 
 
-class Pairs(Dataset):
-    def __init__(self, items):
-        self.items = items
+class Batches(Pairs):
+    """A data set that yields whole batches, and tells which."""
 
-    def __len__(self):
-        return len(self.items)
+    def __getitems__(self, indices):
+        self.asked = [*getattr(self, "asked", []), indices]
+        return [self.items[i] for i in indices]
 
-    def __getitem__(self, index):
-        return self.items[index]
+
+def same(one, other):
+    """Return whether two items are equal in type, values and dtype."""
+    if isinstance(one, (tuple, list)):
+        return type(one) is type(other) and all(map(same, one, other))
+    a, b = np.asarray(one), np.asarray(other)
+    return type(one) is type(other) and a.dtype == b.dtype and np.array_equal(a, b)
+
+
+class TestBatches:
+    @pytest.mark.parametrize("kind", ["pictures", "tensors", "arrays"])
+    @pytest.mark.parametrize("below_subset", [False, True])
+    def test_a_batch_equals_its_items(self, drawings_gan, table, marked_bank, kind, below_subset):
+        if kind == "pictures":
+            train = AugmentedDataset(Drawings(), drawings_gan, swap=0.5, weight=0.5)
+        elif kind == "tensors":
+            train = AugmentedDataset(table, marked_bank, swap=0.5, target_transform=float)
+        else:
+            real = Pairs([(np.float32([i, -i]), i % 2) for i in range(9)])
+            train = AugmentedDataset(real, fitted(real), swap=0.5, transform=partial(np.add, 1))
+        data = Subset(train, list(range(len(train)))[::-1]) if below_subset else train
+        for epoch in range(2):
+            train.set_epoch(epoch)
+            order = [7, 0, len(train) - 1, 7, *range(len(train))]
+            assert same(data.__getitems__(order), [data[i] for i in order])
+        assert train.__getitems__([]) == []
+
+    def test_real_samples_are_asked_for_at_once_where_they_can_be(self):
+        real = Batches([(np.float32([i, -i]), int(i < 3)) for i in range(10)])
+        train = AugmentedDataset(real, fitted(Pairs(real.items)))
+        batch = train.__getitems__([3, 12, 0, 11])
+        assert real.asked == [[3, 0]]
+        assert [y for _, y in batch] == [0, 1, 1, 1]
+        train.__getitems__([12, 11])
+        assert real.asked == [[3, 0]]
+
+    def test_synthetic_samples_of_a_batch_do_not_share_memory(self, table, marked_bank):
+        train = AugmentedDataset(table, marked_bank)
+        batch = train.__getitems__([30, 31, 30])
+        batch[0][0].zero_()
+        assert [x[0].item() > 0 for x, _ in batch] == [False, True, True]
+        assert train[30][0][0] > 0
 
 
 class TestAroundDataSets:
@@ -282,6 +311,8 @@ class TestAroundDataSets:
         gan = fitted(real)
         train = AugmentedDataset(real, gan, transform=pil_to_tensor)
         assert train.classes == ["cat", "dog"]
+        assert train.class_to_idx == {"cat": 0, "dog": 1}
+        assert AugmentedDataset(Subset(real, range(9)), gan).class_to_idx == {"cat": 0, "dog": 1}
         assert Counter(train.targets) == {0: 6, 1: 6}
         assert gan["dog"].generate(2).shape == (2, 8, 10, 3)
         x, _ = next(iter(DataLoader(train, batch_size=12)))
@@ -293,13 +324,35 @@ class TestAroundDataSets:
         assert train.targets[:7] == [0, 0, 0, 0, 1, 1, 2]
         assert Counter(train.targets) == {0: 4, 1: 4, 2: 4}
 
-    def test_inside_a_subset_and_with_a_weighted_sampler(self, table, marked_bank):
-        train = AugmentedDataset(table, marked_bank)
-        some = DataLoader(Subset(train, [0, 20, 35]), batch_size=3)
-        assert next(iter(some))[1].tolist() == [train.targets[i] for i in (0, 20, 35)]
-        only_last = WeightedRandomSampler([float(t == 2) for t in train.targets], 50)
-        labels = torch.cat([y for _, y in DataLoader(train, batch_size=10, sampler=only_last)])
-        assert labels.tolist() == [2] * 50
+    def test_data_sets_one_after_another(self, table, marked_bank):
+        both = ConcatDataset([Subset(table, range(14)), Pairs([table[i] for i in range(14, 20)])])
+        train = AugmentedDataset(both, marked_bank, swap=0.5)
+        assert train.targets == AugmentedDataset(table, marked_bank, swap=0.5).targets
+        assert (train.classes, train.class_to_idx) == (None, None)
+        assert all(
+            same(*pair) for pair in zip(train, AugmentedDataset(table, marked_bank, swap=0.5), strict=True)
+        )
+        one, other = Drawings(), Drawings()
+        assert AugmentedDataset(ConcatDataset([one, other]), fitted(one)).classes == Drawings.classes
+        other.classes = ("black", "grey", "white")
+        assert AugmentedDataset(ConcatDataset([one, other]), fitted(one)).classes is None
+
+    def test_items_that_were_stacked_have_no_targets_and_are_loaded(self, table, marked_bank):
+        stacked = StackDataset(table.tensors[0], table.tensors[1])
+        assert AugmentedDataset(stacked, marked_bank).targets == AugmentedDataset(table, marked_bank).targets
+
+    def test_tv_tensors_stay_tv_tensors(self):
+        from torchvision import tv_tensors
+        from torchvision.transforms.v2 import RandomCrop
+
+        real = Drawings(transform=lambda image: tv_tensors.Image(image))
+        train = AugmentedDataset(real, fitted(real), swap=0.5, transform=RandomCrop(6))
+        plain = AugmentedDataset(real, train.bank, swap=0.5)
+        assert {type(plain[i][0]) for i in range(24)} == {type(train[i][0]) for i in range(24)}
+        assert type(plain[23][0]) is tv_tensors.Image
+        assert (plain[23][0].shape, train[23][0].shape) == ((1, 8, 8), (1, 6, 6))
+        synthetic = next(i for i in range(14) if plain.origin(i) == "synthetic")
+        assert type(plain[synthetic][0]) is tv_tensors.Image
 
 
 class TestBankOnDisk:
@@ -311,12 +364,19 @@ class TestBankOnDisk:
         )
         bank = many.save(tmp_path / "bank")
         train = AugmentedDataset(table, bank, swap=0.5, random_state=1)
-        assert isinstance(train.bank.samples, np.memmap)
-        again = pickle.loads(pickle.dumps(bank))
-        assert isinstance(again.samples, np.memmap)
-        assert len(pickle.dumps(bank)) < 10_000 < bank.samples.nbytes
+        assert train[21][0].shape == (2,)  # by now the bank is open
+        assert len(pickle.dumps(train._likeness)) < 10_000 < bank.samples.nbytes
         in_memory = AugmentedDataset(table, many, swap=0.5, random_state=1)
-        assert drawn(train) == drawn(in_memory)
+        assert drawn(train) == drawn(in_memory) == drawn(pickle.loads(pickle.dumps(train)))
+
+    @pytest.mark.parametrize("shard_rows", [None, 7])
+    def test_is_read_alike_when_it_is_too_large_for_memory(
+        self, table, marked_bank, tmp_path, monkeypatch, shard_rows
+    ):
+        bank = marked_bank.save(tmp_path / "bank", shard_rows=shard_rows)
+        monkeypatch.setattr("ganaug.shards.RESIDENT_BYTES", 0)
+        from_disk = AugmentedDataset(table, bank, swap=0.5)
+        assert drawn(from_disk, num_workers=2) == drawn(AugmentedDataset(table, marked_bank, swap=0.5))
 
 
 class TestMistakes:
@@ -339,6 +399,25 @@ class TestMistakes:
 
         with pytest.raises(DataError, match="item 0 has the label 2 and the target 0"):
             AugmentedDataset(Turned(), drawings_gan)
+
+    def test_more_targets_than_samples(self, drawings_gan):
+        class Cut(Drawings):
+            def __len__(self):
+                return 10
+
+        with pytest.raises(DataError, match="a target per sample; got 14 for 10 samples"):
+            AugmentedDataset(Cut(), drawings_gan)
+
+    @pytest.mark.parametrize("item", [np.float32([1, 2]), (np.float32([1, 2]), 0, 1.0), {"x": 1, "y": 0}])
+    def test_items_that_are_no_pairs(self, marked_bank, item):
+        real = Pairs([item] * 4)
+        real.targets = [0, 1, 0, 1]
+        with pytest.raises(DataError, match="items must be pairs"):
+            AugmentedDataset(real, marked_bank)
+
+    def test_items_of_another_type(self, marked_bank):
+        with pytest.raises(DataError, match="tensors, arrays or PIL images; got list"):
+            AugmentedDataset(Pairs([([np.float32(1), np.float32(i)], i % 3) for i in range(9)]), marked_bank)
 
     @pytest.mark.parametrize(
         "wrong",
