@@ -149,10 +149,10 @@ class SyntheticSwap(A.ImageOnlyTransform):
     def _opened(self) -> tuple[SampleBank, Rows, Rows, Rows]:
         """The bank, its rows ordered by class, where each class begins there, and its size."""
         bank = SampleBank.open(self.bank, verify=False)
-        if self._digest() != self.sha256:
+        if (found := self._digest()) != self.sha256:
             raise CheckpointError(
                 f"{self.bank} is another bank than the one that this transform was made with: its manifest "
-                f"has the sha256 {self._digest()}, not {self.sha256}. Put that bank there, or leave sha256 out."
+                f"has the sha256 {found}, not {self.sha256}. Put that bank there, or leave sha256 out."
             )
         if bank.schema.kind != "image":
             raise DataError(
