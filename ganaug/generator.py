@@ -282,8 +282,8 @@ def load(
     Parameters
     ----------
     path : str or Path
-        The folder; or a model's URI, ``"models:/pets@champion"`` or ``"runs:/RUN_ID/generator"``. Only weights
-        and JSON are read of it, no code is run.
+        The folder; or a model's URI, ``"models:/pets@champion"`` or ``"runs:/RUN_ID/generator"``. Only
+        weights and JSON are read of it, no code is run.
     network : callable or None
         The function that built G and D, where the fit used the caller's own.
     conditioning : object or None

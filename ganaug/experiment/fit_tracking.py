@@ -1,4 +1,4 @@
-"""A GAN training recorded in MLflow: settings, data, figures and samples by images seen, and the generator."""
+"""A GAN training recorded in MLflow: settings, data, figures and samples by images seen, the model."""
 
 import json
 import os
@@ -37,6 +37,7 @@ class FitTracker:
     record: "MLflowFit | None" = None  # that of the last training
 
     def __call__(self, beginning: Beginning) -> "MLflowFit":
+        """Return the record of a training that begins."""
         self.record = MLflowFit(beginning, self)
         return self.record
 
@@ -112,9 +113,7 @@ class MLflowFit(RunWriter):
             facts = {"class_sizes": json.dumps(self.about.class_sizes)}
             data = data_input(self.tracker.data_name[:LONGEST_NAME], self.about.data_digest, facts)
             self.mlflow.log_input(data, context="training")
-            for (
-                line
-            ) in self.gan.history_:  # of a part of the training that was recorded elsewhere, or not at all
+            for line in self.gan.history_:  # of a part that was recorded elsewhere, or not at all
                 self._figures(line)
         if self.about.out is not None:
             (self.about.out / RUN_FILE).write_text(json.dumps({"run_id": self.run_id}), encoding="utf-8")

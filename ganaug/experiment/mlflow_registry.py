@@ -34,8 +34,8 @@ class Registration:
         name, at, alias = text.partition("@")
         if at and (not re.fullmatch(r"[\w-]{1,255}", alias) or re.fullmatch(r"latest|v\d+", alias.lower())):
             raise ConfigError(
-                f"the alias in {text!r} must be letters, digits, _ or -, and neither 'latest' nor a version; got "
-                f"{alias!r}. Name a model like pets@champion."
+                f"the alias in {text!r} must be letters, digits, _ or -, and neither 'latest' nor a version; "
+                f"got {alias!r}. Name a model like pets@champion."
             )
         with reached() as mlflow:
             try:

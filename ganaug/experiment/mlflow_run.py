@@ -19,7 +19,7 @@ __all__ = ["RunWriter", "data_input", "reached", "start_run"]
 
 
 class RunWriter:
-    """Writes a run as long as MLflow can be written to; a failure is told once, and ends nothing but the record."""
+    """Writes a run as long as MLflow can be written to; a failure is told once, and ends the record alone."""
 
     subject: str  # what is recorded, and goes on without MLflow
 
@@ -147,7 +147,7 @@ def end_lost_run(status: str) -> None:
 
 
 def data_input(name: str, digest: str, facts: dict[str, Any]) -> Any:
-    """Return what MLflow shows of the data as an input: its name, digest and facts, and where the call was."""
+    """Return what MLflow shows of the data as an input: its name, digest, facts, and where the call was."""
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
 

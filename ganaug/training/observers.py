@@ -23,7 +23,7 @@ class Beginning:
 Observer = Callable[[Beginning], AbstractContextManager[OnLine]]
 
 OBSERVERS: dict[str, Observer] = {}
-"""By name; each gives a context for the length of a training, which is called with each line of its history."""
+"""By name; each gives a context for a training, which is called with each line of its history."""
 
 
 @contextmanager
