@@ -14,7 +14,7 @@ from typing import Any
 from ganaug.errors import CheckpointError, TrainingDivergedError
 from ganaug.experiment.mlflow_models import log_generator
 from ganaug.experiment.mlflow_registry import Registration
-from ganaug.experiment.mlflow_run import RunWriter, data_input
+from ganaug.experiment.mlflow_run import RunWriter, data_input, reached
 from ganaug.training.curves import draw_curves
 from ganaug.training.observers import Beginning, observers
 from ganaug.training.saved import GENERATOR
@@ -113,7 +113,9 @@ class MLflowFit(RunWriter):
             facts = {"class_sizes": json.dumps(self.about.class_sizes)}
             data = data_input(self.tracker.data_name[:LONGEST_NAME], self.about.data_digest, facts)
             self.mlflow.log_input(data, context="training")
-            for line in self.gan.history_:  # of a part that was recorded elsewhere, or not at all
+        known = {m.step for m in self.mlflow.MlflowClient().get_metric_history(self.run_id, "distance")}
+        for line in self.gan.history_:  # of a part that was recorded elsewhere, or not at all
+            if line["images_seen"] not in known:
                 self._figures(line)
         if self.about.out is not None:
             (self.about.out / RUN_FILE).write_text(json.dumps({"run_id": self.run_id}), encoding="utf-8")
@@ -168,12 +170,13 @@ def _former_run(beginning: Beginning, params: dict[str, str]) -> str | None:
 
     It cannot where it is gone, or a parameter changed: MLflow keeps those as they were.
     """
-    import mlflow
+    from mlflow.exceptions import MlflowException
 
     if not (beginning.resumed and beginning.out and (beginning.out / RUN_FILE).is_file()):
         return None
-    try:
-        run = mlflow.get_run(json.loads((beginning.out / RUN_FILE).read_text(encoding="utf-8"))["run_id"])
-    except (ValueError, KeyError, mlflow.MlflowException):
-        return None
+    with reached() as mlflow:
+        try:
+            run = mlflow.get_run(json.loads((beginning.out / RUN_FILE).read_text(encoding="utf-8"))["run_id"])
+        except (ValueError, KeyError, TypeError, MlflowException):
+            return None
     return run.info.run_id if run.info.lifecycle_stage == "active" and run.data.params == params else None

@@ -4,7 +4,6 @@ import subprocess
 import sys
 import threading
 import warnings
-from types import SimpleNamespace
 
 import mlflow
 import numpy as np
@@ -82,18 +81,6 @@ def test_a_classifier_that_is_trained_again_predicts_what_its_cell_did(data, cla
 def run(X=IMAGES, y=DIGITS, **settings):
     small = {"seeds": 3, "train_size": 40, "steps": 6, "batch_size": 8, "config": TINY, "tracking": "mlflow"}
     return compare(X, y, **{**small, "arms": ["nothing", "oversampling", "gan"], **settings})
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """Make a real SQLite store the current one, with artifacts beside it."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-    experiment = mlflow.create_experiment("models", artifact_location=(folder / "artifacts").as_uri())
-    mlflow.set_experiment(experiment_id=experiment)
-    yield SimpleNamespace(client=mlflow.MlflowClient(), experiment=experiment)
-    mlflow.set_tracking_uri(before)
 
 
 def last_run(store):
