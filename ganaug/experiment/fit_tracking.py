@@ -14,7 +14,7 @@ from typing import Any
 from ganaug.errors import CheckpointError, TrainingDivergedError
 from ganaug.experiment.mlflow_models import log_generator
 from ganaug.experiment.mlflow_registry import Registration
-from ganaug.experiment.mlflow_run import RunWriter, data_input, reached
+from ganaug.experiment.mlflow_run import NOT_KEPT, RunWriter, data_input, reached
 from ganaug.training.curves import draw_curves
 from ganaug.training.observers import Beginning, observers
 from ganaug.training.saved import GENERATOR
@@ -70,6 +70,7 @@ class MLflowFit(RunWriter):
     def __init__(self, beginning: Beginning, tracker: FitTracker):
         super().__init__()
         self.about, self.tracker, self.gan = beginning, tracker, beginning.gan
+        self.model_uri = ""
         self.registered_as: str | None = None
 
     def __enter__(self) -> "MLflowFit":
@@ -89,7 +90,10 @@ class MLflowFit(RunWriter):
         self.write(self._end)
         kept = error is None or (isinstance(error, TrainingDivergedError) and error.images_kept is not None)
         if kept and self.tracker.log_models:
-            self.log_model("generator", lambda: self._model(register=error is None))
+            self.attempt(NOT_KEPT.format("generator"), self._model)
+        registration = self.tracker.registration
+        if error is None and registration is not None and self.model_uri:
+            self.attempt(f"The generator is not registered as {registration}", self._register)
         super().__exit__(kind, error, trace)
 
     def _begin(self) -> None:
@@ -152,17 +156,20 @@ class MLflowFit(RunWriter):
             draw_curves(self.gan.history_, Path(folder) / "curves.png")
             self.mlflow.log_artifact(str(Path(folder) / "curves.png"))
 
-    def _model(self, *, register: bool) -> None:
-        """Log the generator, and register it; with a network of the caller's own it stays a file."""
+    def _model(self) -> None:
+        """Log the generator; with a network of the caller's own it stays a file."""
         with tempfile.TemporaryDirectory() as folder:
             self.gan.save(folder)
             try:
-                uri = log_generator(Path(folder) / GENERATOR, step=self.gan.history_[-1]["images_seen"])
+                step = self.gan.history_[-1]["images_seen"]
+                self.model_uri = log_generator(Path(folder) / GENERATOR, step=step)
             except CheckpointError:
                 self.mlflow.log_artifact(str(Path(folder) / GENERATOR))
                 raise
-        if register and self.tracker.registration is not None:
-            self.registered_as = self.tracker.registration.register(uri)
+
+    def _register(self) -> None:
+        if self.tracker.registration is not None:
+            self.registered_as = self.tracker.registration.register(self.model_uri)
 
 
 def _former_run(beginning: Beginning, params: dict[str, str]) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganaug.errors import GanaugWarning
 from ganaug.experiment.mlflow_models import log_classifier, log_generator
-from ganaug.experiment.mlflow_run import RunWriter, data_input
+from ganaug.experiment.mlflow_run import NOT_KEPT, RunWriter, data_input
 from ganaug.experiment.report_sections import pictures
 from ganaug.experiment.svg import standalone
 from ganaug.training.saved import GENERATOR
@@ -68,8 +68,8 @@ class MLflowRecord(RunWriter):
     def models(self, gan: "ConditionalGAN | None", winner: "Callable[[], Winner]") -> None:
         """Log the generator and the classifier; one that cannot be kept ends nothing but its model."""
         if gan is not None:
-            self.log_model("generator", lambda: self._generator(gan))
-        self.log_model("classifier", lambda: self._classifier(winner()))
+            self.attempt(NOT_KEPT.format("generator"), lambda: self._generator(gan))
+        self.attempt(NOT_KEPT.format("classifier"), lambda: self._classifier(winner()))
 
     def _generator(self, gan: "ConditionalGAN") -> None:
         with tempfile.TemporaryDirectory() as folder:

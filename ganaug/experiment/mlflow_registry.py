@@ -48,6 +48,9 @@ class Registration:
                     ) from error
         return cls(name, alias)
 
+    def __str__(self) -> str:
+        return f"{self.name}@{self.alias}" if self.alias else self.name
+
     def register(self, model_uri: str) -> str:
         """Register a logged model, and return the URI of its version."""
         import mlflow

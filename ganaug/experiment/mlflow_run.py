@@ -15,7 +15,9 @@ from filelock import FileLock
 
 from ganaug.errors import GanaugWarning
 
-__all__ = ["RunWriter", "data_input", "reached", "start_run"]
+__all__ = ["NOT_KEPT", "RunWriter", "data_input", "reached", "start_run"]
+
+NOT_KEPT = "The {} is not kept as a model in MLflow"
 
 
 class RunWriter:
@@ -51,8 +53,8 @@ class RunWriter:
                 stacklevel=3,
             )
 
-    def log_model(self, name: str, log: Callable[[], None]) -> None:
-        """Call `log`, which logs a model; one that cannot be kept ends nothing but its model."""
+    def attempt(self, failure: str, log: Callable[[], None]) -> None:
+        """Call `log`, whose error is told with what it means, and ends nothing, not even the record."""
         if self.lost:
             return
         try:
@@ -60,11 +62,7 @@ class RunWriter:
             log()
         except Exception as error:  # of the caller's own classifier, any may come
             text = " ".join(str(error).split())
-            warnings.warn(
-                f"The {name} is not kept as a model in MLflow: {type(error).__name__}: {text[:300]}",
-                GanaugWarning,
-                stacklevel=4,
-            )
+            warnings.warn(f"{failure}: {type(error).__name__}: {text[:300]}", GanaugWarning, stacklevel=4)
 
     def __exit__(
         self,
