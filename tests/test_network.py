@@ -46,7 +46,7 @@ print(json.dumps([at_import, by_mlflow, asked[-1], run.info.status]))
 
 
 def test_only_mlflows_own_statistics_ask_for_the_network(tmp_path):
-    """MLFLOW_DISABLE_TELEMETRY=true turns those off; albumentations' look for a new version is off already."""
+    """MLFLOW_DISABLE_TELEMETRY=true turns those off; albumentations' look for a new version is off."""
     switches = {"MLFLOW_DISABLE_TELEMETRY", "NO_ALBUMENTATIONS_UPDATE", "DO_NOT_TRACK", "CI"}
     bare = {k: v for k, v in os.environ.items() if k not in switches and not k.startswith("MLFLOW_")}
     told = subprocess.run(

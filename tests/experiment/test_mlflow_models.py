@@ -11,6 +11,7 @@ import time
 import urllib.request
 import warnings
 from contextlib import suppress
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -264,7 +265,8 @@ def test_mlflow_serves_the_generator(store, tmp_path):
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/served@champion"]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     asked = json.dumps({"dataframe_records": [{"class": "2", "n": 3, "seed": 7}]}).encode()
-    there = {**os.environ, "MLFLOW_TRACKING_URI": store.uri}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # of uvicorn
+    there = {**os.environ, "MLFLOW_TRACKING_URI": store.uri, "PATH": path}
     with subprocess.Popen(command, env=there, start_new_session=True, stderr=subprocess.DEVNULL) as server:
         try:
             for _ in range(480):
