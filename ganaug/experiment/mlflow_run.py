@@ -3,9 +3,10 @@
 import logging
 import os
 import socket
+import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -42,7 +43,8 @@ class RunWriter:
         try:
             if self.run_id:
                 check_server(self.mlflow.get_tracking_uri())
-            write(*args)
+            with redirect_stdout(sys.stderr):  # where MLflow says what is on a server; stdout is for results
+                write(*args)
         except Exception as error:  # of a database, its driver, a server or a disk
             self.lost = True
             text = " ".join(str(error).split())
