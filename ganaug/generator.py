@@ -22,8 +22,15 @@ from ganaug.training.batches import BalancedBatches
 from ganaug.training.drawing import Drawing
 from ganaug.training.game import resolve_game
 from ganaug.training.leaks import find_leaks
+from ganaug.training.observers import Beginning, observed
 from ganaug.training.run import RunFolder, data_digest
-from ganaug.training.saved import GENERATOR, SavedGenerator, load_generator, save_generator
+from ganaug.training.saved import (
+    GENERATOR,
+    SavedGenerator,
+    generator_folder,
+    load_generator,
+    save_generator,
+)
 from ganaug.training.session import run_training
 from ganaug.training.state import GANState, new_state, torch_device
 
@@ -171,21 +178,29 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         drawing = partial(Drawing.of, state, config, schema.kind)
         self._set_fitted(config, schema, drawing(), seed)
         self.history_: list[dict[str, Any]] = []
-        run, sound = None, None
+        run, sound, digest = None, None, data_digest(x, c)
         if out is not None:
-            about = {"seed": seed, "config": config.to_dict(), "schema": schema.to_dict()}
-            run = RunFolder(out, {**about, "data": data_digest(x, c)}, keep=config.keep_checkpoints)
+            about = {"seed": seed, "config": config.to_dict(), "schema": schema.to_dict(), "data": digest}
+            run = RunFolder(out, about, keep=config.keep_checkpoints)
             if resume:
                 self.history_, sound = run.restore(state, fixed_seed=self.random_state is not None)
                 self.seed_ = run.about["seed"]
             else:
                 run.begin(state)
         self._drawing = drawing()
+        beginning = Beginning(
+            gan=self,
+            data_digest=digest,
+            class_sizes=dict(zip(map(str, schema.labels.tolist()), c.bincount().tolist(), strict=True)),
+            out=None if run is None else run.path,
+            resumed=resume,
+        )
 
         def log(state: GANState, line: dict[str, Any]) -> None:
             self._drawing = drawing()
             if run is not None:
                 run.write(state, self.history_, self.sample_grid if schema.kind == "image" else None)
+            tell(line)
             if on_log is not None:
                 on_log(line)
 
@@ -197,26 +212,27 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
             unpack=schema.unpack_X,
             pack=config.pack,
         )
-        try:
-            run_training(
-                state,
-                batches,
-                config,
-                seed=self.seed_,
-                history=self.history_,
-                run=run,
-                on_log=log,
-                on_step=on_step,
-                sound=sound,
-            )
-        except TrainingDivergedError as error:
-            if error.images_kept is None:
-                del self.G_
-            elif run is not None:
+        with observed(beginning) as tell:
+            try:
+                run_training(
+                    state,
+                    batches,
+                    config,
+                    seed=self.seed_,
+                    history=self.history_,
+                    run=run,
+                    on_log=log,
+                    on_step=on_step,
+                    sound=sound,
+                )
+            except TrainingDivergedError as error:
+                if error.images_kept is None:
+                    del self.G_
+                elif run is not None:
+                    self._save_generator(run.path)
+                raise
+            if run is not None:
                 self._save_generator(run.path)
-            raise
-        if run is not None:
-            self._save_generator(run.path)
         self.leaks_: dict[str, Leak] = {}
         if schema.kind == "image" and config.diffaugment:
             self.leaks_ = find_leaks(self._drawing, batches, config.diffaugment, seed=self.seed_)
@@ -282,12 +298,13 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
 def load(
     path: str | Path, *, network: Any = None, conditioning: Any = None, device: str = "auto"
 ) -> ConditionalGAN:
-    """Open a generator that `save` or ``ganaug fit`` wrote.
+    """Open a generator that `save` or ``ganaug fit`` wrote, or that is a model in MLflow.
 
     Parameters
     ----------
     path : str or Path
-        The folder.
+        The folder; or a model's URI, ``"models:/pets@champion"`` or ``"runs:/RUN_ID/generator"``. Only
+        weights and JSON are read of it, no code is run.
     network : callable or None
         The function that built G and D, where the fit used the caller's own.
     conditioning : object or None
@@ -311,7 +328,8 @@ def load(
     Traceback (most recent call last):
     ganaug.errors.CheckpointError: no/such/run/generator.safetensors must be a file ...
     """
-    saved = load_generator(Path(path) / GENERATOR, network=network, conditioning=conditioning)
+    with generator_folder(path) as folder:
+        saved = load_generator(folder / GENERATOR, network=network, conditioning=conditioning)
     where = torch_device(device)
     gan = ConditionalGAN(config=saved.config, device=device, random_state=saved.seed)
     saved.drawing.G.to(where)

@@ -6,7 +6,10 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"  # here and in child processes: small networks only wait for threads
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -51,3 +54,29 @@ def tiny() -> GANConfig:
         log_every_images=32,
         precision="float32",
     )
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a SQLite store of MLflow without runs, for copies: its tables take seconds to make."""
+    import mlflow
+
+    before, file = mlflow.get_tracking_uri(), tmp_path_factory.mktemp("empty") / "mlflow.db"
+    mlflow.set_tracking_uri(f"sqlite:///{file}")
+    mlflow.search_experiments()
+    mlflow.set_tracking_uri(before)
+    return file
+
+
+@pytest.fixture(scope="module")
+def store(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    """Make a real SQLite store of this file's own the current one, with artifacts beside it."""
+    import mlflow
+
+    folder, before = tmp_path_factory.mktemp("mlflow"), mlflow.get_tracking_uri()
+    uri = f"sqlite:///{shutil.copy(empty_store, folder / 'mlflow.db')}"
+    mlflow.set_tracking_uri(uri)
+    experiment = mlflow.create_experiment("tests", artifact_location=(folder / "artifacts").as_uri())
+    mlflow.set_experiment(experiment_id=experiment)
+    yield SimpleNamespace(client=mlflow.MlflowClient(), experiment=experiment, uri=uri)
+    mlflow.set_tracking_uri(before)

@@ -34,6 +34,7 @@ MORE = [
     "ganaug.adversarial.diffaugment.diff_augment",
     "ganaug.adversarial.matching.Correlations",
     "ganaug.adversarial.matching.Moments",
+    "ganaug.albumentations.SyntheticSwap",
     "ganaug.data.sources.open_data",
     "ganaug.data.tables.TableCodec",
     "ganaug.experiment.arms.Arm",

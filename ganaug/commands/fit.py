@@ -26,6 +26,10 @@ def fit(
     ] = "keep",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run in OUT.")] = False,
     track: Annotated[bool, typer.Option("--track", help="Record the training in MLflow.")] = False,
+    register: Annotated[
+        str | None,
+        typer.Option(help="With --track: the generator's NAME or NAME@ALIAS in MLflow's model registry."),
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     as_json: Json = False,
@@ -34,21 +38,24 @@ def fit(
     from ganaug.config import GANConfig, resolve_config
     from ganaug.data.schema import kind_of
     from ganaug.data.sources import open_data
-    from ganaug.experiment.fit_tracking import MLflowFit
+    from ganaug.errors import ConfigError, GanaugError
+    from ganaug.experiment.fit_tracking import fit_tracker
     from ganaug.generator import ConditionalGAN
+
+    if register is not None and not track:
+        raise ConfigError("--register needs --track: a generator is registered from the run that made it.")
+    tracker = fit_tracker(data, register=register) if track else None
+    recording = nullcontext() if tracker is None else tracker.recording()
 
     source = open_data(data, target=target)
     own, kind = GANConfig(max_minutes=max_minutes, missing=missing), kind_of(source.X)
     config = resolve_config(preset, own, train_images, kind=kind)
     gan = ConditionalGAN(config=config, device=device, random_state=seed)
-    record = MLflowFit(config, out, experiment="ganaug") if track else None
     try:
         unit = "rows" if kind == "table" else "images"
-        with progress("training", config.train_images, unit) as advance, record or nullcontext():
+        with progress("training", config.train_images, unit) as advance, recording:
 
             def on_log(line: dict[str, Any]) -> None:
-                if record is not None:
-                    record(line)
                 shown = [k for k in ("loss/D", "loss/G", "distance", "spread") if k in line]
                 figures = " ".join(f"{k} {line[k]:.2f}" for k in shown)
                 advance(line["images_seen"], f"{figures} | {line['health']}")
@@ -67,11 +74,17 @@ def fit(
         raise typer.Exit(EXIT_RESUME) from None
     classes = dict(zip(gan.schema_.names, _class_sizes(source.y), strict=True))
     done = {"run": str(out), "classes": classes, **gan.history_[-1]}
+    if tracker is not None and tracker.record is not None:
+        done |= {"mlflow_run": tracker.record.run_id, "registered": tracker.record.registered_as}
     if as_json:
         typer.echo(json.dumps(done))
     else:
         typer.echo(f"{out}: a generator for {len(classes)} classes of {len(source.y)} samples.")
+        if done.get("registered"):
+            typer.echo(f"Registered as {done['registered']}.")
         typer.echo(f"Next: ganaug generate {out} --per-class 50 --out FOLDER")
+    if register is not None and not done["registered"]:
+        raise GanaugError(f"the generator in {out} is not registered as {register}; the warning says why.")
 
 
 def _class_sizes(y: Any) -> list[int]:

@@ -35,6 +35,7 @@ from ganaug.experiment.thresholds import tuned_factors
 from ganaug.generator import ConditionalGAN
 from ganaug.mixing.fill import fill_counts
 from ganaug.mixing.gate import Admitted, Judge, admit
+from ganaug.training.observers import observers
 
 __all__ = ["Bench", "Plan"]
 
@@ -141,7 +142,8 @@ class Bench:
             begun = time.perf_counter()
             config, device = self.plan.gan_config, self.plan.device
             gan = ConditionalGAN(config=config, device=device, random_state=derive(self.seed, "gan"))
-            self.gan = gan.fit(self.X, self.y, names=self.schema.names)
+            with observers():  # a comparison has a record of its own
+                self.gan = gan.fit(self.X, self.y, names=self.schema.names)
             self.gan_seconds = time.perf_counter() - begun
         return self.gan
 

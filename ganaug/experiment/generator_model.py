@@ -8,6 +8,7 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
+from ganaug.experiment.mlflow_models import labelled
 from ganaug.generator import load
 
 
@@ -33,21 +34,7 @@ class GeneratorModel(PythonModel):
         ]
         if self.gan.schema_.kind == "image":
             return np.concatenate([np.asarray(X) for X, _ in made])
-        return pd.concat([self._labelled(X, y) for X, y in made], ignore_index=True)
-
-    def _labelled(self, X: Any, y: Any) -> pd.DataFrame:
-        frame = pd.DataFrame(np.asarray(X) if not hasattr(X, "iloc") else X)
-        frame.columns = pd.Index([str(name) for name in frame.columns])
-        frame[label_column(frame.columns, self.gan.schema_.y_name)] = np.asarray(y)
-        return frame
-
-
-def label_column(columns: Any, y_name: Any) -> str:
-    """Return the name of the labels, or "class", with an underscore where a column has that name."""
-    name = "class" if y_name is None else str(y_name)
-    while name in columns:
-        name += "_"
-    return name
+        return pd.concat([labelled(X, y, self.gan.schema_.y_name) for X, y in made], ignore_index=True)
 
 
 def _seeds(wanted: pd.DataFrame) -> list[int | None]:

@@ -16,7 +16,7 @@ from ganaug.generator import load
 if TYPE_CHECKING:
     from ganaug.experiment.winner import Winner
 
-__all__ = ["log_classifier", "log_generator"]
+__all__ = ["labelled", "log_classifier", "log_generator"]
 
 
 @contextmanager
@@ -28,8 +28,8 @@ def _without_hints() -> Iterator[None]:
 
 
 @_without_hints()
-def log_generator(file: Path, *, step: int) -> None:
-    """Log a file that `save_generator` wrote as the model "generator" of the active run.
+def log_generator(file: Path, *, step: int) -> str:
+    """Log a file that `save_generator` wrote as the model "generator" of the active run; return its URI.
 
     MLflow takes the metrics that the run has at `step` for the model's own.
 
@@ -48,17 +48,34 @@ def log_generator(file: Path, *, step: int) -> None:
         ColSpec(DataType.long, "n"),
         ColSpec(DataType.long, "seed", required=False),
     ]
-    X_new, _ = gan.generate({gan.classes_.tolist()[0]: 1})
-    outputs = _schema(np.asarray(X_new)) if gan.schema_.kind == "image" else None
-    mlflow.pyfunc.log_model(
+    X_new, y_new = gan.generate({gan.classes_.tolist()[0]: 1})
+    made = np.asarray(X_new) if gan.schema_.kind == "image" else labelled(X_new, y_new, gan.schema_.y_name)
+    info = mlflow.pyfunc.log_model(
         name="generator",
         python_model=str(Path(__file__).with_name("generator_model.py")),
         artifacts={"generator": str(file)},
-        signature=ModelSignature(inputs=Schema(columns), outputs=outputs),
+        signature=ModelSignature(inputs=Schema(columns), outputs=_schema(made)),
         pip_requirements=_requirements(),
         step=step,
         metadata={"ganaug.classes": [str(label) for label in gan.classes_.tolist()]},
     )
+    return str(info.model_uri)
+
+
+def labelled(X: Any, y: Any, y_name: Any) -> Any:
+    """Return rows as a DataFrame with their labels in one more column: "class", or the name they have.
+
+    Where a column has that name already, the one of the labels gets an underscore.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(np.asarray(X) if not hasattr(X, "iloc") else X)
+    frame.columns = pd.Index([str(name) for name in frame.columns])
+    name = "class" if y_name is None else str(y_name)
+    while name in frame.columns:
+        name += "_"
+    frame[name] = np.asarray(y)
+    return frame
 
 
 @_without_hints()

@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ganaug.errors import GanaugWarning
 from ganaug.experiment.mlflow_models import log_classifier, log_generator
-from ganaug.experiment.mlflow_run import check_server, end_lost_run, final_status, start_run
+from ganaug.experiment.mlflow_run import NOT_KEPT, RunWriter, data_input
 from ganaug.experiment.report_sections import pictures
 from ganaug.experiment.svg import standalone
 from ganaug.training.saved import GENERATOR
@@ -31,8 +30,10 @@ LONGEST_NAME = 200
 SHARED_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
 
 
-class MLflowRecord:
+class MLflowRecord(RunWriter):
     """Writes to MLflow as long as it can be written to; where it cannot, the result goes to a file."""
+
+    subject = "comparison"
 
     def __init__(
         self,
@@ -43,23 +44,23 @@ class MLflowRecord:
         names: Sequence[str],
         experiment: str | None,
     ):
+        super().__init__()
         self.experiment = experiment
         self.settings, self.primary, self.metric, self.names = settings, primary, metric, names
-        self.lost, self.run_id = False, ""
         self.after = int(settings["seeds"])  # a step without metrics, which are those of no single model
 
     def __enter__(self) -> "Record":
-        self._write(self._begin)
+        self.write(self._begin)
         return self
 
     def cells(self, cells: "Sequence[Cell]") -> None:
         """Write a child run per cell."""
         for cell in cells:
-            self._write(self._cell, cell)
+            self.write(self._cell, cell)
 
     def result(self, result: "Comparison") -> None:
         """Write the verdict, and a file beside it where MLflow was lost."""
-        self._write(self._result, result)
+        self.write(self._result, result)
         if self.lost:
             path = _kept(json.dumps(result.to_dict()), f"ganaug-comparison-{self.settings['data_digest']}-")
             warnings.warn(f"The comparison is kept in {path}.", GanaugWarning, stacklevel=2)
@@ -67,21 +68,8 @@ class MLflowRecord:
     def models(self, gan: "ConditionalGAN | None", winner: "Callable[[], Winner]") -> None:
         """Log the generator and the classifier; one that cannot be kept ends nothing but its model."""
         if gan is not None:
-            self._model("generator", lambda: self._generator(gan))
-        self._model("classifier", lambda: self._classifier(winner()))
-
-    def _model(self, name: str, log: Callable[[], None]) -> None:
-        if self.lost:
-            return
-        try:
-            log()
-        except Exception as error:  # of the caller's own classifier, any may come
-            text = " ".join(str(error).split())
-            warnings.warn(
-                f"The {name} is not kept as a model in MLflow: {type(error).__name__}: {text[:300]}",
-                GanaugWarning,
-                stacklevel=4,
-            )
+            self.attempt(NOT_KEPT.format("generator"), lambda: self._generator(gan))
+        self.attempt(NOT_KEPT.format("classifier"), lambda: self._classifier(winner()))
 
     def _generator(self, gan: "ConditionalGAN") -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -92,46 +80,17 @@ class MLflowRecord:
         log_classifier(winner, step=self.after)
         self.mlflow.set_tags({"ganaug.classifier_arm": winner.arm, "ganaug.classifier_seed": winner.seed})
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self.lost and self.run_id:  # the active run must not stay
-            end_lost_run(final_status(kind))
-        elif self.run_id:
-            self._write(self.mlflow.end_run, final_status(kind))
-
-    def _write(self, write: Callable[..., None], *args: Any) -> None:
-        """Write, unless that failed before; a failure is told once, and ends nothing but the record."""
-        if self.lost:
-            return
-        try:
-            if self.run_id:
-                check_server(self.mlflow.get_tracking_uri())
-            write(*args)
-        except Exception as error:  # of a database, its driver, a server or a disk
-            self.lost = True
-            text = " ".join(str(error).split())
-            warnings.warn(
-                f"MLflow cannot be written to; the comparison goes on without it: {text[:300]} "
-                "Check MLFLOW_TRACKING_URI.",
-                GanaugWarning,
-                stacklevel=3,
-            )
-
     def _begin(self) -> None:
-        self.mlflow, run = start_run(f"compare: {self.primary[:LONGEST_NAME]}", self.experiment)
-        self.client = self.mlflow.MlflowClient()
-        self.run_id, self.experiment_id = run.info.run_id, run.info.experiment_id
+        run = self.begin(f"compare: {self.primary[:LONGEST_NAME]}", self.experiment)
+        self.client, self.experiment_id = self.mlflow.MlflowClient(), run.info.experiment_id
         params = {**_flat(self.settings), "primary": self.primary, "metric": self.metric}
         self.mlflow.log_params({k: str(v)[:6000] for k, v in params.items()})
         self.mlflow.set_tags(
             {"ganaug.kind": "comparison", "ganaug.data_digest": self.settings["data_digest"]}
         )
         self.caller = {k: v for k, v in run.data.tags.items() if k in SHARED_TAGS}
-        self.data = _dataset(self.settings)
+        facts = {k: self.settings[k] for k in ("n_train", "n_test", "splits")}
+        self.data = data_input("X, y", self.settings["data_digest"], facts)
         self.mlflow.log_input(self.data, context="comparison")
 
     def _cell(self, cell: "Cell") -> None:
@@ -223,15 +182,6 @@ def _kept(text: str, prefix: str) -> Path:
                 file.write(text)
             return Path(name)
     raise OSError("the comparison could be written neither to the current folder nor to a temporary one.")
-
-
-def _dataset(settings: dict[str, Any]) -> Any:
-    """Return what MLflow shows of the data: its digest and size, and where the comparison was called."""
-    from mlflow.data.code_dataset_source import CodeDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
-
-    source = CodeDatasetSource(tags={k: str(settings[k]) for k in ("n_train", "n_test", "splits")})
-    return MetaDataset(source, name="X, y", digest=settings["data_digest"])
 
 
 def _note(result: "Comparison") -> str:

@@ -1,5 +1,8 @@
 """A trained generator as one file: its weights, and all that is needed to draw from it."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -45,6 +48,25 @@ def save_generator(path: Path, saved: SavedGenerator) -> None:
     tensors = {f"G.{key}": value for key, value in saved.drawing.G.state_dict().items()}
     tensors |= {f"snapshots.{key}": value for key, value in saved.drawing.snapshots.tensors().items()}
     save_tensors(path, tensors, about)
+
+
+@contextmanager
+def generator_folder(path: str | Path) -> Iterator[Path]:
+    """Give the folder of a generator; that of a model in MLflow is fetched, and removed after the context."""
+    if not str(path).startswith(("models:/", "runs:/")):
+        yield Path(path)
+        return
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            model = Path(download_artifacts(artifact_uri=str(path), dst_path=folder))
+        except (MlflowException, OSError) as error:
+            raise CheckpointError(f"{path} cannot be fetched from MLflow: {error}") from error
+        if not (model / "artifacts" / GENERATOR).is_file():
+            raise CheckpointError(f"{path} is no generator that ganaug logged.")
+        yield model / "artifacts"
 
 
 def load_generator(path: Path, *, network: Any = None, conditioning: Any = None) -> SavedGenerator:

@@ -1,21 +1,29 @@
 """The generator and the recommended classifier in MLflow: the same samples and predictions, elsewhere."""
 
+import json
+import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 import warnings
-from types import SimpleNamespace
+from contextlib import suppress
+from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 from sklearn.datasets import load_digits
 from sklearn.naive_bayes import GaussianNB
 from torch import nn
 
 from ganaug import ConditionalGAN, GANConfig, compare
-from ganaug.errors import GanaugWarning
+from ganaug.errors import ConfigError, GanaugWarning
 from ganaug.experiment.arms import ARMS, Arm, noisy_copies
 from ganaug.experiment.jobs import refitted
 from ganaug.experiment.mlflow_models import log_generator
@@ -82,18 +90,6 @@ def test_a_classifier_that_is_trained_again_predicts_what_its_cell_did(data, cla
 def run(X=IMAGES, y=DIGITS, **settings):
     small = {"seeds": 3, "train_size": 40, "steps": 6, "batch_size": 8, "config": TINY, "tracking": "mlflow"}
     return compare(X, y, **{**small, "arms": ["nothing", "oversampling", "gan"], **settings})
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """Make a real SQLite store the current one, with artifacts beside it."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-    experiment = mlflow.create_experiment("models", artifact_location=(folder / "artifacts").as_uri())
-    mlflow.set_experiment(experiment_id=experiment)
-    yield SimpleNamespace(client=mlflow.MlflowClient(), experiment=experiment)
-    mlflow.set_tracking_uri(before)
 
 
 def last_run(store):
@@ -223,3 +219,65 @@ def test_labels_have_a_column_of_their_own(store, tmp_path):
     )
     assert list(made.columns) == ["class", "income", "class_"]
     assert made["class_"].tolist() == ["low", "low"]
+
+
+def test_the_models_say_what_goes_in_and_comes_out(store, tmp_path):
+    images = ConditionalGAN(config=TINY, random_state=0).fit(IMAGES, DIGITS)
+    rows = ConditionalGAN(config=TINY, random_state=0).fit(TABLE, RISK)
+    signatures = []
+    with mlflow.start_run():
+        for gan in (images, rows):
+            gan.save(tmp_path / gan.schema_.kind)
+            uri = log_generator(tmp_path / gan.schema_.kind / "generator.safetensors", step=0)
+            opened = mlflow.pyfunc.load_model(uri)
+            signatures.append(opened.metadata.signature)
+    assert {str(s.inputs) for s in signatures} == {
+        "['class': string (required), 'n': long (required), 'seed': long (optional)]"
+    }
+    assert str(signatures[0].outputs) == f"[Tensor('{IMAGES.dtype}', (-1, 8, 8))]"
+    assert signatures[1].outputs.input_names() == ["age", "income", "town", "risk"]
+    assert list(opened.predict({"class": ["low"], "n": [1]}).columns) == ["age", "income", "town", "risk"]
+    for wrong, said in (
+        ({"class": ["low"]}, r"missing inputs \['n'\]"),
+        ({"class": [1], "n": [1]}, "Incompatible input types for column class"),
+        ({"class": ["low"], "n": [1.5]}, "Incompatible input types for column n"),
+        ({"class": ["low"], "n": [1], "seed": ["x"]}, "Incompatible input types for column seed"),
+    ):
+        with pytest.raises(MlflowException, match=said):
+            opened.predict(wrong)
+    with pytest.raises(KeyError, match="no class 'lo'; the classes are 'high', 'low'"):
+        opened.predict({"class": ["lo"], "n": [1]})
+    with pytest.raises(ConfigError, match=r"counts\['low'\] must be an integer of at least 0; got -1"):
+        opened.predict({"class": ["low"], "n": [-1]})
+
+
+@pytest.mark.slow
+def test_mlflow_serves_the_generator(store, tmp_path):
+    gan = ConditionalGAN(config=TINY, random_state=0).fit(IMAGES, DIGITS)
+    gan.save(tmp_path / "gan")
+    with mlflow.start_run():
+        uri = log_generator(tmp_path / "gan" / "generator.safetensors", step=0)
+    mlflow.register_model(uri, "served")
+    mlflow.MlflowClient().set_registered_model_alias("served", "champion", 1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/served@champion"]
+    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+    asked = json.dumps({"dataframe_records": [{"class": "2", "n": 3, "seed": 7}]}).encode()
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # of uvicorn
+    there = {**os.environ, "MLFLOW_TRACKING_URI": store.uri, "PATH": path}
+    with subprocess.Popen(command, env=there, start_new_session=True, stderr=subprocess.DEVNULL) as server:
+        try:
+            for _ in range(480):
+                with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/ping"):
+                    break
+                time.sleep(0.25)
+            call = urllib.request.Request(
+                f"http://127.0.0.1:{port}/invocations", asked, {"Content-Type": "application/json"}
+            )
+            with urllib.request.urlopen(call) as answer:
+                made = json.load(answer)["predictions"]
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+    np.testing.assert_array_equal(made, gan.generate({2: 3}, random_state=7)[0])

@@ -245,7 +245,7 @@ def test_a_store_that_cannot_be_reached_ends_the_record_and_not_the_comparison(u
     assert json.loads(path.read_text())["sentence"] == result.sentence
 
 
-def test_a_server_gets_the_same_runs_and_may_go_away(tmp_path, monkeypatch):
+def test_a_server_gets_the_same_runs_and_may_go_away(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)  # of the store of this file
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -255,7 +255,8 @@ def test_a_server_gets_the_same_runs_and_may_go_away(tmp_path, monkeypatch):
     command += ["--artifacts-destination", str(tmp_path / "artifacts")]
     quiet = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     uri, before = f"http://127.0.0.1:{port}", mlflow.get_tracking_uri()
-    with subprocess.Popen(command, env=quiet, start_new_session=True, stderr=subprocess.DEVNULL) as server:
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, env=quiet, start_new_session=True, **silent) as server:
         try:
             for _ in range(240):
                 with suppress(OSError), urllib.request.urlopen(f"{uri}/health") as answer:
@@ -269,6 +270,8 @@ def test_a_server_gets_the_same_runs_and_may_go_away(tmp_path, monkeypatch):
             found = client.search_runs([experiment.experiment_id], "tags.`ganaug.kind` = 'comparison'")
             assert [r.data.tags["ganaug.verdict"] for r in found] == [result.verdict]
             assert len(children_of(client, experiment, found[0])) == 9
+            shown = capsys.readouterr()
+            assert (shown.out, found[0].info.run_id in shown.err) == ("", True)  # stdout is for results
 
             def gone(done, of):
                 if done == 2:
