@@ -1,5 +1,6 @@
 """What a fitted GAN can do: draw from the generator of each class."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -95,7 +96,7 @@ class ClassGenerators:
     ) -> Iterator[tuple[Any, np.ndarray[Any, Any]]]:
         """Return an iterator over what `generate` returns, in pieces of a few hundred.
 
-        Nothing but the noise is held, so that any number of samples can be written as they come.
+        Nothing is held, so that any number of samples can be written as they come.
 
         Parameters
         ----------
@@ -121,6 +122,11 @@ class ClassGenerators:
             for k, n in wanted
             for x in self._drawing.pieces(k, n, stream=stream, truncation=truncation)
         )
+
+    def digest(self) -> str:
+        """Return the sha256 of all that decides what is drawn: weights, snapshots, and the schema."""
+        check_is_fitted(self, "G_")
+        return self._drawing.digest(json.dumps(self.schema_.to_dict()))
 
     def __getitem__(self, key: Any) -> "ClassGenerator":
         """Return the generator of one class, given by label, its text, or its name."""
