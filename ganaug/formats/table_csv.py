@@ -1,0 +1,75 @@
+"""A table as one samples.csv, whose texts are no formulas."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ganaug.errors import DataError
+from ganaug.formats.cells import neutral, restored
+from ganaug.formats.contents import Array, Contents, Rows, Shard
+
+CHUNK = 4096
+
+
+def write(file: BinaryIO, folder: Path, shard: Shard, rows: Rows, contents: Contents) -> None:
+    """Write the rows of a shard, without a header."""
+    for frame, _ in rows:
+        table = frame.copy(deep=False)
+        for place, column in enumerate(frame.columns):
+            table.isetitem(place, _neutral(frame[column]))
+        returns = any("\r" in text for column in table for text in _texts(table[column]))
+        quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL  # the default leaves a lone \r unquoted
+        content = table.to_csv(None, index=False, header=False, quoting=quoting, lineterminator="\n")
+        file.write(content.encode("utf-8", "surrogatepass"))
+
+
+def join(file: BinaryIO, parts: list[Path], classes: Iterator[Array], contents: Contents) -> None:
+    """Write a header and the rows of all shards."""
+    import pandas as pd
+
+    names = pd.DataFrame(columns=[neutral(name) for name in (*contents.columns, contents.target)])
+    file.write(names.to_csv(None, index=False, lineterminator="\n").encode())
+    for part in parts:
+        with open(part, "rb") as opened:
+            while piece := opened.read(1 << 22):
+                file.write(piece)
+
+
+def read(files: list[Path], contents: Contents) -> Iterator[tuple[Any, Any]]:
+    """Yield cells as text, None where there is none, and labels as text."""
+    import pandas as pd
+
+    (path,) = files
+    try:
+        with pd.read_csv(
+            path, dtype=str, keep_default_na=False, na_values=[""], chunksize=CHUNK, index_col=False
+        ) as chunks:
+            for chunk in chunks:
+                frame = chunk.map(restored, na_action="ignore").astype(object)
+                if [restored(str(name)) for name in frame.columns] != [*contents.columns, contents.target]:
+                    raise ValueError(f"its columns differ from the manifest: {list(frame.columns)[:12]}")
+                labels = frame.iloc[:, -1].fillna("")
+                yield frame.iloc[:, :-1], labels
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path} cannot be read as CSV: {error}") from error
+
+
+def _neutral(column: Any) -> Any:
+    """Return a column with its texts, or those of its categories, made harmless."""
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        names = column.cat.categories
+        return column.cat.rename_categories([neutral(n) if isinstance(n, str) else n for n in names])
+    if isinstance(column.dtype, pd.StringDtype) or column.dtype == object or column.dtype.kind == "U":
+        return column.map(lambda v: neutral(v) if isinstance(v, str) else v, na_action="ignore")
+    return column
+
+
+def _texts(column: Any) -> list[str]:
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.cat.categories
+    return [v for v in column if isinstance(v, str)] if getattr(column.dtype, "kind", "O") in "OU" else []
