@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -14,8 +15,11 @@ import joblib
 import torch
 
 from ganaug._checks import empty_folder, number
+from ganaug.data.images import ImageCodec
+from ganaug.data.plain_values import fits_8_bits
 from ganaug.data.schema import Schema
-from ganaug.errors import CheckpointError, ConfigError
+from ganaug.data.tables import TableCodec
+from ganaug.errors import CheckpointError, ConfigError, GanaugWarning
 from ganaug.formats import Format, format_of
 from ganaug.formats.contents import Array, Contents, Rows, Shard
 from ganaug.formats.files import sha256_of_file, whole_file, write_whole
@@ -54,7 +58,11 @@ class ShardFolder:
     def __init__(self, path: str | Path, samples: Samples, layout: str):
         self.path, self.samples, self.layout = Path(path), samples, layout
         self.format: Format = format_of(layout, samples.schema.kind)
-        self.n = samples.shape[0]
+        codec, self.n = samples.schema.codec, samples.shape[0]
+        if layout == "npz" and isinstance(codec, TableCodec) and not codec.numeric:
+            raise ConfigError(
+                "npz holds numbers only; write a table of other columns as 'csv', 'parquet' or 'bank'."
+            )
         versions = {name: version(name) for name in ("ganaug", "torch", "numpy")}
         order = {"layout": layout, "shards": len(samples.shards), **samples.origin, "versions": versions}
         self.order = json.loads(json.dumps(order))
@@ -79,6 +87,14 @@ class ShardFolder:
         if of is not None and not 1 <= of[0] <= of[1]:
             raise ConfigError(f"shard must be i/n with i from 1 to n; got {of[0]}/{of[1]}.")
         there = self.check(resume=resume, join=of is not None)
+        codec = self.samples.schema.codec
+        if self.format.takes == "pictures" and isinstance(codec, ImageCodec) and not fits_8_bits(codec):
+            warnings.warn(
+                "the images have more than 256 levels, and pictures round them to 8 bits; the formats npz "
+                f"and bank keep all of {codec.dtype}.",
+                GanaugWarning,
+                stacklevel=3,
+            )
         unfinished = self.path / UNFINISHED
         if there and (self.path / MANIFEST).exists():
             shutil.rmtree(unfinished, ignore_errors=True)  # the end may have come just before

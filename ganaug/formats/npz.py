@@ -33,7 +33,7 @@ def join(file: BinaryIO, parts: list[Path], classes: Iterator[Array], contents: 
             x.write(header(contents.shape, contents.dtype.newbyteorder("<")))
             for part in parts:
                 with open(part, "rb") as opened:
-                    shutil.copyfileobj(opened, x, PIECE_BYTES)
+                    shutil.copyfileobj(opened, x)
         with _member(archive, "y") as y:
             labels = (contents.labels[c] for c in classes)
             write_array(y, contents.shape[:1], contents.labels.dtype, labels)

@@ -1,10 +1,12 @@
 """A table as one samples.csv, whose texts are no formulas."""
 
 import csv
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ganaug._checks import listed
 from ganaug.errors import DataError
 from ganaug.formats.cells import neutral, restored
 from ganaug.formats.contents import Array, Contents, Rows, Shard
@@ -32,8 +34,7 @@ def join(file: BinaryIO, parts: list[Path], classes: Iterator[Array], contents: 
     file.write(names.to_csv(None, index=False, lineterminator="\n").encode())
     for part in parts:
         with open(part, "rb") as opened:
-            while piece := opened.read(1 << 22):
-                file.write(piece)
+            shutil.copyfileobj(opened, file)
 
 
 def read(files: list[Path], contents: Contents) -> Iterator[tuple[Any, Any]]:
@@ -41,17 +42,26 @@ def read(files: list[Path], contents: Contents) -> Iterator[tuple[Any, Any]]:
     import pandas as pd
 
     (path,) = files
+    names = [*contents.columns, contents.target]
     try:
+        with open(path, encoding="utf-8", newline="") as opened:
+            header = [restored(name) for name in next(csv.reader(opened), [])]
+        if header != names:
+            raise ValueError(f"its columns differ from those of the manifest: {listed(header)}")
         with pd.read_csv(
-            path, dtype=str, keep_default_na=False, na_values=[""], chunksize=CHUNK, index_col=False
+            path,
+            header=0,
+            names=range(len(names)),
+            dtype=str,
+            keep_default_na=False,
+            na_values=[""],
+            chunksize=CHUNK,
+            index_col=False,
         ) as chunks:
             for chunk in chunks:
-                frame = chunk.map(restored, na_action="ignore").astype(object)
-                if [restored(str(name)) for name in frame.columns] != [*contents.columns, contents.target]:
-                    raise ValueError(f"its columns differ from the manifest: {list(frame.columns)[:12]}")
-                labels = frame.iloc[:, -1].fillna("")
-                yield frame.iloc[:, :-1], labels
-    except (ValueError, OSError) as error:
+                frame = chunk.astype(object).map(restored, na_action="ignore")
+                yield frame.iloc[:, :-1], frame.iloc[:, -1].fillna("")
+    except (ValueError, OSError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as CSV: {error}") from error
 
 

@@ -23,9 +23,8 @@ PIECE = 256
 def write(file: BinaryIO, folder: Path, shard: Shard, rows: Rows, contents: Contents) -> None:
     """Write the samples of a shard; class indices are texts, names stand in the header."""
     number = shard.start
-    with tarfile.open(
-        fileobj=file, mode="w", format=tarfile.PAX_FORMAT, pax_headers={CARD: contents.card} if shard.n else None
-    ) as tar:
+    about = {CARD: contents.card} if shard.n else None  # tarfile reads no archive of a header alone
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT, pax_headers=about) as tar:
         for x, classes in rows:
             for picture, c in zip(x, classes.tolist(), strict=True):
                 _add(tar, f"{number:08d}.png", encoded(picture))
