@@ -1,10 +1,11 @@
 """A table as one samples.csv, whose texts are no formulas."""
 
 import csv
+import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from ganaug._checks import listed
 from ganaug.errors import DataError
@@ -20,18 +21,17 @@ def write(file: BinaryIO, folder: Path, shard: Shard, rows: Rows, contents: Cont
         table = frame.copy(deep=False)
         for place, column in enumerate(frame.columns):
             table.isetitem(place, _neutral(frame[column]))
-        returns = any("\r" in text for column in table for text in _texts(table[column]))
-        quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL  # the default leaves a lone \r unquoted
+        quoting = _quoting(text for column in table for text in _texts(table[column]))
         content = table.to_csv(None, index=False, header=False, quoting=quoting, lineterminator="\n")
         file.write(content.encode("utf-8", "surrogatepass"))
 
 
 def join(file: BinaryIO, parts: list[Path], classes: Iterator[Array], contents: Contents) -> None:
     """Write a header and the rows of all shards."""
-    import pandas as pd
-
-    names = pd.DataFrame(columns=[neutral(name) for name in (*contents.columns, contents.target)])
-    file.write(names.to_csv(None, index=False, lineterminator="\n").encode())
+    names = [neutral(name) for name in (*contents.columns, contents.target)]
+    header = io.StringIO()
+    csv.writer(header, lineterminator="\n", quoting=_quoting(names)).writerow(names)
+    file.write(header.getvalue().encode())
     for part in parts:
         with open(part, "rb") as opened:
             shutil.copyfileobj(opened, file)
@@ -63,6 +63,11 @@ def read(files: list[Path], contents: Contents) -> Iterator[tuple[Any, Any]]:
                 yield frame.iloc[:, :-1], frame.iloc[:, -1].fillna("")
     except (ValueError, OSError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as CSV: {error}") from error
+
+
+def _quoting(texts: Iterable[str]) -> Literal[0, 1]:
+    """Return the csv module's way to quote; the default one leaves a lone carriage return bare."""
+    return csv.QUOTE_ALL if any("\r" in text for text in texts) else csv.QUOTE_MINIMAL
 
 
 def _neutral(column: Any) -> Any:
