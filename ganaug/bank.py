@@ -1,20 +1,22 @@
 """SampleBank: generated samples, in memory or on disk with a manifest, memory-mapped."""
 
-from collections.abc import Mapping
-from itertools import chain, islice
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from ganaug._checks import empty_folder
 from ganaug._random import Seed
-from ganaug.bank_folder import OnProgress, read_bank, whole_folder, write_bank
+from ganaug.bank_folder import read_bank, read_export
+from ganaug.data.plain_values import bank_values
 from ganaug.data.schema import Schema
-from ganaug.data.tables import TableCodec
-from ganaug.exporters import write_plain_files
-from ganaug.shards import Rows, Shards, pieces
+from ganaug.data.sources import open_data
+from ganaug.formats import FILES
+from ganaug.manifest import MANIFEST, UNFINISHED
+from ganaug.shard_folder import OnProgress, ShardFolder
+from ganaug.shard_sources import BankSamples, DrawnSamples
+from ganaug.shards import Rows, Shards
 
 if TYPE_CHECKING:
     from ganaug.generator import ConditionalGAN
@@ -86,6 +88,8 @@ class SampleBank:
         random_state: Seed = None,
         on_progress: OnProgress | None = None,
         shard_rows: int | None = None,
+        jobs: int = 1,
+        resume: bool = False,
     ) -> "SampleBank":
         """Return a bank with samples drawn from a fitted generator.
 
@@ -97,7 +101,7 @@ class SampleBank:
             How many, per class.
         path : str, Path or None
             A new or empty folder to which samples are written as they are drawn, so that only a few
-            hundred are in memory at a time; it appears whole or not at all. None keeps them in memory.
+            hundred are in memory at a time. None keeps them in memory.
         truncation : float or None
             As in `ConditionalGAN.generate`, whose samples these are.
         random_state : int, RandomState, Generator or None
@@ -105,7 +109,12 @@ class SampleBank:
         on_progress : callable or None
             Called with (samples done, samples in all).
         shard_rows : int or None
-            Samples per file; None makes files of 256 MB.
+            Samples per file, in whole pieces of 256 images or 4,096 rows; None makes files of at most
+            32 MB and 16,384 samples.
+        jobs : int, default=1
+            Processes that write to `path`; the files are the same for any number.
+        resume : bool
+            Go on where the same order to `path` ended early: files that are whole are not drawn again.
 
         Returns
         -------
@@ -116,6 +125,8 @@ class SampleBank:
         ------
         OutputExistsError
             If the folder is not empty.
+        CheckpointError
+            If `resume` is True and the folder holds another order, or none.
         OSError
             If the disk has no room for that many samples.
 
@@ -129,34 +140,94 @@ class SampleBank:
         ...     SampleBank.from_gan(gan, 1000, path=folder).samples.shape
         (2000, 3)
         """
-        folder = None if path is None else empty_folder(path)
-        schema = gan.schema_
-        stream = iter(gan.stream(counts, truncation=truncation, random_state=random_state))
-        first = list(islice(stream, 1))  # by now the generator has checked the counts
-        n = sum(counts.values()) if isinstance(counts, Mapping) else counts * len(schema.labels)
-        none = _values(schema, schema.decode_X(torch.empty(0, *schema.codec.shape)))
-        shape = (int(n), *none.shape[1:])
-        rows = ((_values(schema, X), np.asarray(c)) for X, c in chain(first, stream))
-        if folder is not None:
-            write_bank(folder, schema, rows, shape, none.dtype, shard_rows, on_progress)
-            return cls.open(folder, verify=False)
-        samples, classes, done = np.empty(shape, none.dtype), np.empty(n, np.int64), 0
+        wanted, seed = gan.order(counts, truncation, random_state)
+        if path is not None:
+            samples = DrawnSamples(gan, wanted, seed=seed, truncation=truncation, shard_rows=shard_rows)
+            ShardFolder(path, samples, "bank").write(jobs=jobs, resume=resume, on_progress=on_progress)
+            return cls.open(path, verify=False)
+        rows = (
+            (bank_values(gan.schema_, X), np.full(len(X), k, np.int64))
+            for k, n in wanted
+            for X in gan.draw(k, n, seed=seed, truncation=truncation)
+        )
+        none = bank_values(gan.schema_, gan.schema_.decode_X(torch.empty(0, *gan.schema_.codec.shape)))
+        return cls._collected(rows, sum(n for _, n in wanted), none, gan.schema_, on_progress)
+
+    @classmethod
+    def from_files(
+        cls, path: str | Path, *, names: Sequence[str] | None = None, target: str = "target"
+    ) -> "SampleBank":
+        """Read samples that `export` or ``ganaug generate`` wrote, or anybody else's, into memory.
+
+        Parameters
+        ----------
+        path : str or Path
+            An exported folder of any format, which is checked against its manifest; or what else
+            `open_data` opens: an image folder, ``.npz``, ``.parquet``, ``.tar`` or ``.csv`` from elsewhere.
+        names : sequence of str or None
+            Names of the classes of files from elsewhere.
+        target : str, default="target"
+            Name of the label column of a table from elsewhere.
+
+        Returns
+        -------
+        SampleBank
+            With the labels, dtypes and values that were exported; of pictures those of at most 256 levels.
+
+        Raises
+        ------
+        CheckpointError
+            If an exported file is missing or differs from the manifest.
+        DataError
+            If a file cannot be read.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from ganaug import ConditionalGAN
+        >>> X = np.random.default_rng(0).normal(size=(40, 3)); y = np.repeat(["no", "yes"], 20)
+        >>> gan = ConditionalGAN(train_images=128, random_state=0).fit(X, y)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     new = SampleBank.from_gan(gan, 5).export(f"{folder}/new", format="parquet")
+        ...     SampleBank.from_files(new).counts
+        {'no': 5, 'yes': 5}
+        """
+        if (Path(path) / MANIFEST).exists() or (Path(path) / UNFINISHED).exists():
+            rows, n, none, schema = read_export(Path(path))
+            return cls._collected(rows, n, none, schema)
+        source = open_data(path, target=target)
+        schema = Schema.fit(source.X, source.y, names=names or source.class_names)
+        return cls(bank_values(schema, source.X), schema.encode_y(source.y).numpy(), schema)
+
+    @classmethod
+    def _collected(
+        cls,
+        rows: Iterable[tuple[Any, Rows]],
+        n: int,
+        none: Rows,
+        schema: Schema,
+        on_progress: OnProgress | None = None,
+    ) -> "SampleBank":
+        """Return a bank in memory of n samples that come in pieces, like the array `none`."""
+        samples, classes, done = np.empty((n, *none.shape[1:]), none.dtype), np.empty(n, np.int64), 0
         for X, c in rows:
             samples[done : done + len(c)], classes[done : done + len(c)] = X, c
             done += len(c)
             if on_progress is not None:
-                on_progress(done, len(classes))
+                on_progress(done, n)
         return cls(samples, classes, schema)
 
-    def save(self, path: str | Path, *, shard_rows: int | None = None) -> "SampleBank":
+    def save(self, path: str | Path, *, shard_rows: int | None = None, resume: bool = False) -> "SampleBank":
         """Write the bank to a new folder and return it memory-mapped from there.
 
         Parameters
         ----------
         path : str or Path
-            A new or empty folder; it appears whole or not at all.
+            A new or empty folder.
         shard_rows : int or None
-            Samples per file; None makes files of 256 MB.
+            Samples per file; None makes files of at most 32 MB and 16,384 samples.
+        resume : bool
+            Go on where a save of this bank ended early.
 
         Returns
         -------
@@ -169,10 +240,9 @@ class SampleBank:
         OSError
             If the disk has no room for the samples.
         """
-        folder, samples = empty_folder(path), self.samples
-        rows = ((samples[piece], self.class_indices[piece]) for piece in pieces(samples))
-        write_bank(folder, self.schema, rows, samples.shape, samples.dtype, shard_rows)
-        return SampleBank.open(folder, verify=False)
+        samples = BankSamples(self, shard_rows)
+        ShardFolder(path, samples, "bank").write(resume=resume)
+        return SampleBank.open(path, verify=False)
 
     @classmethod
     def open(cls, path: str | Path, *, verify: bool = True) -> "SampleBank":
@@ -197,13 +267,32 @@ class SampleBank:
         folder = Path(path)
         return cls(*read_bank(folder, verify=verify), path=folder)
 
-    def export(self, path: str | Path) -> Path:
-        """Write plain files: ``class/00000.png`` per image, or one ``samples.csv`` for a table.
+    def export(
+        self,
+        path: str | Path,
+        *,
+        format: str = "files",
+        jobs: int = 1,
+        resume: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> Path:
+        """Write the samples as files that other programs read, with a manifest of their sha256.
 
         Parameters
         ----------
         path : str or Path
-            A new or empty folder; it appears whole or not at all.
+            A new or empty folder.
+        format : str, default="files"
+            ``"imagefolder"``: class/00000.png and metadata.csv. ``"csv"``: samples.csv. ``"npz"``: x, y
+            and classes. ``"parquet"``: pictures as Hugging Face's data sets hold them, or typed columns.
+            ``"webdataset"``: tar files of .png and .cls. ``"bank"``: as `save`. ``"files"`` is imagefolder or
+            csv. Pictures have 8 bits: images of more than 256 levels are rounded, with a warning.
+        jobs : int, default=1
+            Processes; the files are the same for any number.
+        resume : bool
+            Go on where an export of this bank ended early.
+        on_progress : callable or None
+            Called with (samples done, samples in all).
 
         Returns
         -------
@@ -214,11 +303,21 @@ class SampleBank:
         ------
         OutputExistsError
             If the folder is not empty.
+        ConfigError
+            If there is no such format for this kind of data.
+        OSError
+            If the disk has no room for the samples.
+
+        Notes
+        -----
+        In CSV files, text that a spreadsheet would take for a formula (it begins with ``=``, ``+``, ``-``,
+        ``@``, a tab or a line end, and is no plain number) has a ``'`` before it, and so has text that begins
+        with one; `from_files` takes it off again. An empty text and a missing cell are the same there.
         """
-        folder = empty_folder(path)
-        with whole_folder(folder) as unfinished:
-            write_plain_files(unfinished, self.samples, self.class_indices, self.schema)
-        return folder
+        layout = FILES[self.schema.kind] if format == "files" else format
+        folder = ShardFolder(path, BankSamples(self), layout)
+        folder.write(jobs=jobs, resume=resume, on_progress=on_progress)
+        return folder.path
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave mapped arrays behind: a worker maps the file itself."""
@@ -231,11 +330,3 @@ class SampleBank:
         self.__dict__.update(state)
         if self.path is not None:
             self.samples, self.class_indices, _ = read_bank(self.path, verify=False)
-
-
-def _values(schema: Schema, X: Any) -> Rows:
-    """Return samples as one array of numbers; the columns of a table may differ in dtype."""
-    codec = schema.codec
-    if not isinstance(codec, TableCodec):
-        return np.asarray(X)
-    return np.asarray(X, np.result_type(*codec.dtypes)) if codec.numeric else codec.to_numbers(X)

@@ -1,83 +1,34 @@
 """A bank on disk: numbered .npy files of samples, their class indices, and a manifest."""
 
-import hashlib
-import json
 import math
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ganaug._checks import listed, number
+from ganaug._checks import listed
 from ganaug.data.schema import Schema
-from ganaug.errors import CheckpointError
-from ganaug.shards import Rows, Shards, ShardWriter, map_npy, pieces
+from ganaug.errors import CheckpointError, DataError
+from ganaug.formats import BANK, format_of
+from ganaug.formats.files import inside, sha256_of_file
+from ganaug.formats.pictures import FREE_BYTES, MAX_RATIO
+from ganaug.manifest import MANIFEST, bank_rows, by_label, contents_of, read_manifest
+from ganaug.shards import Rows, Shards, map_npy, pieces
 
-FORMAT = 2
-READABLE = (1, 2)
-MANIFEST, CLASSES, SHARD = "manifest.json", "classes.npy", "samples-{:05d}.npy"
-SHARD_BYTES = 256_000_000
-
-OnProgress = Callable[[int, int], None]
-
-
-def write_bank(
-    folder: Path,
-    schema: Schema,
-    rows: Iterable[tuple[Rows, Rows]],
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    shard_rows: int | None,
-    on_progress: OnProgress | None = None,
-) -> None:
-    """Write samples of the shape (n, ...) that come in pieces, with their class indices, to a new folder."""
-    n, row_bytes = shape[0], dtype.itemsize * math.prod(shape[1:])
-    _require_free(folder, n * (row_bytes + np.dtype(np.int64).itemsize))
-    if shard_rows is None:
-        shard_rows = max(1, SHARD_BYTES // max(1, row_bytes))
-    number("shard_rows", shard_rows, low=1, integer=True)
-    found = np.zeros(len(schema.labels), np.int64)
-    with whole_folder(folder) as unfinished:
-        with (
-            ShardWriter(unfinished, SHARD, shape, dtype, shard_rows=shard_rows) as samples,
-            ShardWriter(unfinished, CLASSES, (n,), np.int64, shard_rows=max(1, n)) as classes,
-        ):
-            for X, c in rows:
-                samples.write(X)
-                classes.write(c)
-                found += np.bincount(c, minlength=len(found))
-                if on_progress is not None:
-                    on_progress(int(found.sum()), n)
-        manifest = {
-            "format": FORMAT,
-            "synthetic": True,
-            "counts": _by_label(schema, found),
-            "samples": {"shape": shape, "dtype": dtype.str},
-            "sha256": {**samples.sha256, **classes.sha256},
-            "schema": schema.to_dict(),
-        }
-        (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+CLASSES = "classes.npy"
 
 
 def read_bank(folder: Path, *, verify: bool) -> tuple[Rows | Shards, Rows, Schema]:
     """Return mapped samples and class indices, and the schema; CheckpointError if anything differs."""
+    manifest = read_manifest(folder)
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if manifest["format"] not in READABLE:
-            raise CheckpointError(
-                f"{folder} has format {manifest['format']!r}; this version reads formats {listed(READABLE)}. "
-                "Open it with the version of ganaug that wrote it, or generate again."
-            )
+        if manifest.get("layout", "bank") != "bank":
+            raise ValueError(f"it holds a {manifest['layout']}: open it with SampleBank.from_files")
         schema = Schema.from_dict(manifest["schema"])
         samples, classes = _map(folder, manifest)
-        for name, expected in manifest["sha256"].items() if verify else ():
-            if _sha256(folder / name) != expected:
-                raise ValueError(f"{folder / name} differs from its manifest")
+        if verify:
+            verify_files(folder, manifest["sha256"])
         if _counts(schema, classes) != manifest["counts"]:
             raise ValueError(f"{folder / CLASSES} differs from its manifest")
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
@@ -87,22 +38,75 @@ def read_bank(folder: Path, *, verify: bool) -> tuple[Rows | Shards, Rows, Schem
     return samples, classes, schema
 
 
+def read_export(folder: Path) -> tuple[Iterator[tuple[Rows, Rows]], int, Rows, Schema]:
+    """Return pieces of samples with class indices, their number, an array like them, and the schema."""
+    manifest = read_manifest(folder)
+    try:
+        schema, layout = Schema.from_dict(manifest["schema"]), manifest.get("layout", "bank")
+        if layout == "bank":
+            samples, classes, _ = read_bank(folder, verify=True)
+            whole = ((samples[p], classes[p]) for p in pieces(samples))
+            return whole, len(classes), samples[:0], schema
+        form = format_of(layout, schema.kind)
+        shape, dtype = tuple(manifest["samples"]["shape"]), np.dtype(manifest["samples"]["dtype"])
+        counts = list(manifest["counts"].values())
+        contents = contents_of(schema, shape, dtype, counts)
+        if sum(counts) != shape[0] or min(shape) < 0 or form.read is None:
+            raise ValueError(f"{MANIFEST} says {counts} samples and a shape {shape}")
+        if math.prod(shape) * dtype.itemsize > max(FREE_BYTES, MAX_RATIO * _bytes_under(folder)):
+            raise ValueError(f"a shape of {shape} is far more than its files can hold")
+        verify_files(folder, manifest["sha256"])
+        rows = bank_rows(layout, schema, form.read([folder / name for name in manifest["sha256"]], contents))
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder} is not an export of ganaug, or it was changed: {error}. Export again."
+        ) from error
+    return _all_of(folder, rows, shape), shape[0], np.empty((0, *shape[1:]), dtype), schema
+
+
+def _all_of(folder: Path, rows: Iterator[tuple[Rows, Rows]], shape: tuple[int, ...]) -> Iterator[Any]:
+    """Yield rows, which must be as many as the manifest says."""
+    done = 0
+    try:
+        for X, c in rows:
+            done += len(c)
+            if X.shape[1:] != shape[1:] or done > shape[0]:
+                break
+            yield X, c
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise CheckpointError(f"{folder} does not hold what its manifest says: {error}.") from error
+    if done != shape[0]:
+        raise CheckpointError(f"{folder} holds {done} samples; its manifest says {shape[0]}.")
+
+
+def _bytes_under(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def verify_files(folder: Path, sums: dict[str, str]) -> None:
+    """Raise ValueError for a file that is outside of the folder, or differs from its sum."""
+    for name, expected in sums.items():
+        if sha256_of_file(inside(folder, name)) != expected:
+            raise ValueError(f"{folder / name} differs from its manifest")
+
+
 def _map(folder: Path, manifest: dict[str, Any]) -> tuple[Rows | Shards, Rows]:
     """Return samples and class indices after checking that they are as the manifest describes them."""
     n_shards = len(manifest["sha256"]) - 1
-    names = ["samples.npy"] if manifest["format"] == 1 else [SHARD.format(i) for i in range(n_shards)]
+    names = ["samples.npy"] if manifest["format"] == 1 else [BANK.part.format(i) for i in range(n_shards)]
     if not names or set(manifest["sha256"]) != {*names, CLASSES}:
         raise ValueError(f"the manifest lists {listed(manifest['sha256'])}")
-    samples = Shards([folder / name for name in names]) if n_shards > 1 else map_npy(folder / names[0])
-    classes = map_npy(folder / CLASSES)
+    files = [inside(folder, name) for name in names]
+    samples = Shards(files) if n_shards > 1 else map_npy(files[0])
+    classes = map_npy(inside(folder, CLASSES))
+    if ">" in (samples.dtype.byteorder, classes.dtype.byteorder):
+        raise ValueError(f"its numbers are of the byte order of large machines, {samples.dtype.str}")
     found = {"shape": list(samples.shape), "dtype": samples.dtype.str}
     if found != manifest.get("samples", found) or classes.shape != samples.shape[:1]:
         raise ValueError(f"{found} of {len(classes)} classes differs from its manifest")
     return samples, classes
-
-
-def _by_label(schema: Schema, counts: Rows) -> dict[str, int]:
-    return dict(zip(map(str, schema.labels.tolist()), counts.tolist(), strict=True))
 
 
 def _counts(schema: Schema, classes: Rows) -> dict[str, int] | None:
@@ -112,35 +116,4 @@ def _counts(schema: Schema, classes: Rows) -> dict[str, int] | None:
         if not 0 <= classes[piece].min() <= classes[piece].max() < len(found):
             return None
         found += np.bincount(classes[piece], minlength=len(found))
-    return _by_label(schema, found)
-
-
-@contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder under a temporary name that takes its own name when everything was written."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        yield unfinished
-        unfinished.chmod(0o755)
-        if folder.is_dir():
-            folder.rmdir()
-        os.replace(unfinished, folder)
-    except BaseException:
-        shutil.rmtree(unfinished)
-        raise
-
-
-def _require_free(folder: Path, needed: int) -> None:
-    there = next(parent for parent in folder.absolute().parents if parent.exists())
-    free = shutil.disk_usage(there).free
-    if free < needed:
-        raise OSError(
-            f"the bank needs {needed / 1e9:.2f} GB; {there} has {free / 1e9:.2f} GB free. "
-            "Ask for fewer samples, or choose a folder on another disk; nothing was written."
-        )
-
-
-def _sha256(file: Path) -> str:
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    return by_label(schema, found)

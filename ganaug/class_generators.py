@@ -1,5 +1,6 @@
 """What a fitted GAN can do: draw from the generator of each class."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -73,7 +74,7 @@ class ClassGenerators:
         >>> gan.generate({"yes": 2})[1].tolist()
         ['yes', 'yes']
         """
-        wanted, stream = self._order(counts, truncation, random_state)
+        wanted, stream = self.order(counts, truncation, random_state)
         if snapshot is not None:
             known_name("snapshot", snapshot, ["last", "best"])
         if snapshot == "best" and self._drawing.snapshot == "last":
@@ -95,7 +96,7 @@ class ClassGenerators:
     ) -> Iterator[tuple[Any, np.ndarray[Any, Any]]]:
         """Return an iterator over what `generate` returns, in pieces of a few hundred.
 
-        Nothing but the noise is held, so that any number of samples can be written as they come.
+        Nothing is held, so that any number of samples can be written as they come.
 
         Parameters
         ----------
@@ -115,12 +116,32 @@ class ClassGenerators:
         >>> [len(X_new) for X_new, _ in gan.stream({1: 5000})]
         [4096, 904]
         """
-        wanted, stream = self._order(counts, truncation, random_state)
+        wanted, seed = self.order(counts, truncation, random_state)
         return (
-            (self.schema_.decode_X(x), np.full(len(x), k, dtype=np.int64))
+            (X, np.full(len(X), k, dtype=np.int64))
             for k, n in wanted
-            for x in self._drawing.pieces(k, n, stream=stream, truncation=truncation)
+            for X in self.draw(k, n, seed=seed, truncation=truncation)
         )
+
+    def draw(
+        self, class_index: int, n: int, *, seed: int, first: int = 0, truncation: float | None = None
+    ) -> Iterator[Any]:
+        """Yield samples of a class in pieces of `piece_rows`, from the piece numbered `first` on.
+
+        A piece depends on its number, not on what was drawn before, so that any part can be drawn alone.
+        """
+        for x in self._drawing.pieces(class_index, n, stream=seed, first=first, truncation=truncation):
+            yield self.schema_.decode_X(x)
+
+    @property
+    def piece_rows(self) -> int:
+        """Samples that are drawn at a time."""
+        return self._drawing.piece
+
+    def digest(self) -> str:
+        """Return the sha256 of all that decides what is drawn: weights, snapshots, and the schema."""
+        check_is_fitted(self, "G_")
+        return self._drawing.digest(json.dumps(self.schema_.to_dict()))
 
     def __getitem__(self, key: Any) -> "ClassGenerator":
         """Return the generator of one class, given by label, its text, or its name."""
@@ -158,7 +179,7 @@ class ClassGenerators:
         check_is_fitted(self, "G_")
         return sample_grid(self._drawing, n_classes=len(self.classes_), columns=columns, seed=self.seed_)
 
-    def _order(
+    def order(
         self, counts: int | Mapping[Any, int], truncation: float | None, random_state: Seed
     ) -> tuple[list[tuple[int, int]], int]:
         """Return (class index, number) in the order of `counts`, and the seed of this call."""

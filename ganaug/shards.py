@@ -1,13 +1,11 @@
-"""Rows in numbered .npy files: written piece by piece, read as one array along the first axis."""
+"""Rows in numbered .npy files, read as one array along the first axis."""
 
-import hashlib
-import io
 import math
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -28,9 +26,10 @@ class Shards:
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with ShardWriter(Path(folder), "x-{}.npy", (5, 2), np.uint8, shard_rows=3) as writer:
-    ...         writer.write(np.arange(10).reshape(5, 2))
-    ...     x = Shards([Path(folder) / name for name in writer.sha256])
+    ...     files = [Path(folder) / name for name in ("0.npy", "1.npy")]
+    ...     for file, rows in zip(files, ([[0, 1], [2, 3], [4, 5]], [[6, 7], [8, 9]])):
+    ...         np.save(file, np.array(rows, np.uint8))
+    ...     x = Shards(files)
     ...     x.shape, x[3].tolist(), x[2:4].tolist(), x[[4, 0]].tolist()
     ((5, 2), [6, 7], [[4, 5], [6, 7]], [[8, 9], [0, 1]])
     """
@@ -112,69 +111,6 @@ class Shards:
         return taken
 
 
-class ShardWriter:
-    """Write rows of a known shape (n, ...) to files of at most `shard_rows`, summing their sha256.
-
-    `name` is the file's name, with a place for its number. Leaving the context closes the files.
-    """
-
-    def __init__(self, folder: Path, name: str, shape: tuple[int, ...], dtype: Any, *, shard_rows: int):
-        self.folder, self.name, self.shard_rows = folder, name, shard_rows
-        self.dtype, self.row_shape = np.dtype(dtype), shape[1:]
-        if self.dtype.hasobject:
-            raise ValueError(f"rows must be numbers to be saved; got dtype {self.dtype}.")
-        self.sha256: dict[str, str] = {}
-        self._file: BinaryIO | None = None
-        self._to_come, self._room = shape[0], 0
-
-    def __enter__(self) -> "ShardWriter":
-        self._next_file()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._close_file()
-        missing = self._to_come + self._room
-        if kind is None and missing:
-            raise ValueError(f"{missing} of the rows that were announced did not come.")
-
-    def write(self, rows: Rows) -> None:
-        """Append rows (n, ...)."""
-        rows = np.ascontiguousarray(rows, dtype=self.dtype)
-        if rows.shape[1:] != self.row_shape:
-            raise ValueError(f"rows must have shape {self.row_shape}; got {rows.shape[1:]}.")
-        while len(rows):
-            if not self._room:
-                self._close_file()
-                self._next_file()
-            part, rows = rows[: self._room], rows[self._room :]
-            self._append(part.reshape(-1).view(np.uint8).data)
-            self._room -= len(part)
-
-    def _next_file(self) -> None:
-        self._room = min(self.shard_rows, self._to_come)
-        if self.sha256 and not self._room:
-            raise ValueError("more rows came than were announced.")
-        self._to_come -= self._room
-        self._file = open(self.folder / self.name.format(len(self.sha256)), "wb")  # noqa: SIM115
-        self._sum = hashlib.sha256()
-        header = io.BytesIO()
-        shape = (self._room, *self.row_shape)
-        about = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(header, about)
-        self._append(header.getbuffer())
-
-    def _append(self, content: memoryview) -> None:
-        assert self._file is not None  # open between __enter__ and __exit__
-        self._file.write(content)
-        self._sum.update(content)
-
-    def _close_file(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self.sha256[Path(self._file.name).name] = self._sum.hexdigest()
-            self._file = None
-
-
 def map_npy(file: Path) -> np.memmap[Any, Any]:
     """Return the array of a .npy file, memory-mapped, if the file is as large as its header says."""
     try:
@@ -199,7 +135,8 @@ def resident(rows: Rows | Shards) -> Rows | Shards:
     return Shards([Path(str(rows.filename))]) if isinstance(rows, np.memmap) else rows
 
 
-def pieces(rows: Rows | Shards) -> Iterator[slice]:
-    """Return slices that together cover all rows and are a few megabytes each."""
+def pieces(rows: Rows | Shards, start: int = 0, stop: int | None = None) -> Iterator[slice]:
+    """Return slices of a few megabytes each that together cover all rows, or those from start to stop."""
     step = max(1, PIECE_BYTES // max(1, rows.dtype.itemsize * math.prod(rows.shape[1:])))
-    return (slice(start, start + step) for start in range(0, len(rows), step))
+    stop = len(rows) if stop is None else stop
+    return (slice(i, min(i + step, stop)) for i in range(start, stop, step))

@@ -2,16 +2,14 @@
 
 import json
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ganaug.commands.options import EXIT_RESUME, EXIT_VERDICT, Data, Device, Json, Seed, Target, TrainImages
+from ganaug.commands.options import EXIT_VERDICT, Data, Device, Json, Seed, Target, TrainImages
+from ganaug.commands.stopping import stoppable
 from ganaug.terminal import print_table, progress
 
 SEEDS = 6
@@ -137,7 +135,7 @@ def compare(
         typer.echo(json.dumps(plan.to_dict(), default=str) if as_json else str(plan))
         return
     tracker = MLflowTracker("ganaug") if track else None
-    with _stoppable(out), progress("comparing", None, "cells") as advance:
+    with stoppable(out), progress("comparing", None, "cells") as advance:
         result = run_comparison(
             source.X,
             source.y,
@@ -173,22 +171,3 @@ def _where() -> str:
 
     uri = mlflow.get_tracking_uri()
     return f"at {uri}" if uri.startswith("http") else f"with: mlflow ui --backend-store-uri {uri}"
-
-
-@contextmanager
-def _stoppable(out: Path | None) -> Iterator[None]:
-    """End in good order at Ctrl-C and SIGTERM, and say how to go on."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    except KeyboardInterrupt:
-        if out is None:
-            raise
-        typer.echo("stopped. Run the same command again with --resume.", err=True)
-        raise typer.Exit(EXIT_RESUME) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)

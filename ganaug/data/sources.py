@@ -14,6 +14,7 @@ from torch.utils.data import ConcatDataset
 
 from ganaug._checks import did_you_mean, listed
 from ganaug.errors import DataError
+from ganaug.formats import OPENERS, npz
 
 __all__ = ["Source", "dataset_arrays", "dataset_targets", "open_data"]
 
@@ -41,9 +42,10 @@ def open_data(data: str | Path, *, target: str = "target", groups: str | None = 
     ----------
     data : str or Path
         ``"digits"`` (1,797 handwritten digits of 8x8 pixels, part of scikit-learn), an image folder
-        (``root/class/*.png|jpg``), an ``.npz`` with arrays ``x*`` and ``y*``, or a ``.csv``.
+        (``root/class/*.png|jpg``), an ``.npz`` with arrays ``x*`` and ``y*``, a ``.csv``, a ``.parquet``
+        (a table, or the columns image and label), or a WebDataset ``.tar`` (``.png`` and ``.cls``).
     target : str, default="target"
-        Name of the label column of a ``.csv``.
+        Name of the label column of a ``.csv`` or ``.parquet``.
     groups : str or None, default=None
         Name of a column of a ``.csv`` or an array of an ``.npz`` that tells which samples belong together
         (patient, site, day); it is taken out of ``X``.
@@ -83,7 +85,11 @@ def open_data(data: str | Path, *, target: str = "target", groups: str | None = 
         return _npz(path, groups)
     if path.suffix == ".csv":
         return _csv(path, target, groups)
-    raise DataError(f"{path} must be an image folder, an .npz or a .csv; got {path.suffix!r}.")
+    if path.suffix in OPENERS:
+        return Source(path.stem, *OPENERS[path.suffix](path, target))
+    raise DataError(
+        f"{path} must be an image folder, an .npz, .parquet or .tar, or a .csv; got {path.suffix!r}."
+    )
 
 
 def is_dataset(X: Any) -> bool:
@@ -221,9 +227,8 @@ def _size(image: np.ndarray[Any, Any]) -> str:
 
 
 def _npz(path: Path, groups: str | None) -> Source:
+    npz.check(path)
     try:
-        with zipfile.ZipFile(path):  # np.load also opens a bare .npy
-            pass
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:

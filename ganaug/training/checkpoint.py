@@ -22,7 +22,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) 
     """Write tensors and a JSON description to one file; a reader sees the old file or the new one."""
     plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     text = json.dumps({"format": FORMAT, **about})
-    header = {"ganaug": text, "sha256": _sha256(plain, text)}
+    header = {"ganaug": text, "sha256": sha256_of(plain, text)}
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -54,12 +54,12 @@ def load_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], di
             f"{path} has format {about.get('format')!r}; this version reads format {FORMAT}. "
             "Open it with the version of ganaug that wrote it, or fit again."
         )
-    if header.get("sha256") != _sha256(tensors, header["ganaug"]):
+    if header.get("sha256") != sha256_of(tensors, header["ganaug"]):
         raise CheckpointError(f"{path} is damaged: its content does not match its sha256.")
     return tensors, about
 
 
-def _sha256(tensors: dict[str, Tensor], about: str) -> str:
+def sha256_of(tensors: dict[str, Tensor], about: str) -> str:
     """Return the digest of names, types, shapes, values and description (safetensors checks none of it)."""
     digest = hashlib.sha256(about.encode())
     for name in sorted(tensors):

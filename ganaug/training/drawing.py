@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ganaug._random import derive, seeded, torch_stream
 from ganaug.config import GANConfig
+from ganaug.training.checkpoint import sha256_of
 from ganaug.training.snapshots import Snapshots
 from ganaug.training.state import GANState, set_progress
 
@@ -56,19 +57,31 @@ class Drawing:
         n: int,
         *,
         stream: int,
+        first: int = 0,
         truncation: float | None = None,
         snapshot: str | None = None,
     ) -> Iterator[Tensor]:
-        """Yield n samples of a class in pieces of at most `piece`, the same for the same stream."""
+        """Yield n samples of a class in pieces of at most `piece`, from the piece numbered `first` on.
+
+        A piece is the same for the same stream and number, whatever was drawn before it.
+        """
         G = self.generator_of(class_index, snapshot)
         device = next(G.parameters()).device
-        noise = torch_stream(stream, "class", class_index)
-        z = _noise(n, self.z_dim, noise, truncation)
-        for number, z_i in enumerate(z.split(self.piece) if n else ()):
-            c_i = torch.full((len(z_i),), class_index, device=device)
+        for number, start in enumerate(range(0, n, self.piece), first):
+            size = min(self.piece, n - start)
+            noise = torch_stream(stream, "class", class_index, number)
+            z = _noise(size, self.z_dim, noise, truncation)
+            c = torch.full((size,), class_index, device=device)
             with seeded(derive(stream, "modules", class_index, number), device):
-                x: Tensor = G(z_i.to(device), c_i)
+                x: Tensor = G(z.to(device), c)
             yield x.float().cpu()
+
+    def digest(self, about: str) -> str:
+        """Return the sha256 of the weights, the snapshots that serve, and a text."""
+        tensors = {f"G.{key}": value for key, value in self.G.state_dict().items()}
+        if self.snapshot == "best":
+            tensors |= {f"snapshots.{key}": value for key, value in self.snapshots.tensors().items()}
+        return sha256_of(tensors, f"{self.z_dim} {self.piece} {self.snapshot} {about}")
 
     @torch.no_grad()
     def mixed(self, c: Tensor, *, stream: int) -> Tensor:

@@ -194,7 +194,10 @@ def test_a_missing_path_names_the_nearest_file(folder: Path) -> None:
 
 def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
     (tmp_path / "d.txt").write_text("1")
-    with pytest.raises(DataError, match=r"d\.txt must be an image folder, an \.npz or a \.csv; got '\.txt'"):
+    with pytest.raises(
+        DataError,
+        match=r"d\.txt must be an image folder, an \.npz, \.parquet or \.tar, or a \.csv; got '\.txt'",
+    ):
         open_data(tmp_path / "d.txt")
 
 

@@ -1,0 +1,29 @@
+"""Ctrl-C and SIGTERM during a command that can be gone on with."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from ganaug.commands.options import EXIT_RESUME
+
+
+@contextmanager
+def stoppable(out: Path | None) -> Iterator[None]:
+    """End in good order at Ctrl-C and SIGTERM, and say how to go on."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if out is None:
+            raise
+        typer.echo("stopped. Run the same command again with --resume.", err=True)
+        raise typer.Exit(EXIT_RESUME) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
