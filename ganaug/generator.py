@@ -172,7 +172,8 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         self.history_: list[dict[str, Any]] = []
         run, sound = None, None
         if out is not None:
-            about = {"seed": seed, "config": config.to_dict(), "schema": schema.to_dict()}
+            counts = torch.bincount(c, minlength=len(schema.labels)).tolist()
+            about = {"seed": seed, "config": config.to_dict(), "schema": schema.to_dict(), "counts": counts}
             run = RunFolder(out, {**about, "data": data_digest(x, c)}, keep=config.keep_checkpoints)
             if resume:
                 self.history_, sound = run.restore(state, fixed_seed=self.random_state is not None)

@@ -18,7 +18,7 @@ LAYERS = [
     {"generator", "bank"},
     {"mixing", "albumentations"},
     {"experiment"},
-    {"terminal"},
+    {"terminal", "installation"},
     {"commands"},
     {"cli"},
     {"__main__"},

@@ -87,7 +87,7 @@ def read_image_folder(
     found = find_images(root)
     labels, n, folder = np.array(found.labels), len(found.files), cache_folder()
     key = hashlib.sha256(f"{FORMAT} {version('pillow')} {image_size} {found.state}".encode()).hexdigest()[:32]
-    cache = folder and PixelCache(folder, f"{os.path.abspath(root)} {image_size}", key)
+    cache = None if folder is None else PixelCache(folder, f"{os.path.abspath(root)} {image_size}", key)
     pixels = cache.open(n) if cache else None
     if pixels is not None:
         return pixels, labels
@@ -112,7 +112,7 @@ def _read(
                     return cache.write(shape, rows)
             except OSError as error:
                 warnings.warn(
-                    f"The pixels of {found.root} cannot be kept in {cache.folder}, and are decoded each time: "
+                    f"The pixels of {found.root} cannot be kept in {cache.folder} and are decoded each time: "
                     f"{error}. Name another folder in GANAUG_CACHE, or say GANAUG_CACHE=off.",
                     GanaugWarning,
                     stacklevel=4,
@@ -149,11 +149,8 @@ def find_images(root: Path) -> Found:
         for entry in images:
             _require_inside(entry, inside)
             about = _file(entry)
-            state.update(
-                f"{folder.name}/{entry.name}\0{about.st_size} {about.st_mtime_ns} {about.st_ctime_ns}\0".encode(
-                    errors="surrogateescape"
-                )
-            )
+            times = f"{about.st_size} {about.st_mtime_ns} {about.st_ctime_ns}"
+            state.update(os.fsencode(f"{folder.name}/{entry.name}") + f"\0{times}\0".encode())
             changed = max(changed, about.st_mtime, about.st_ctime)
             files.append(Path(entry.path))
             labels.append(folder.name)

@@ -1,4 +1,4 @@
-"""Is there memory for a file, before it is read?"""
+"""Memory for a file, asked for before it is read."""
 
 from pathlib import Path
 
@@ -12,5 +12,6 @@ def require_memory(path: Path, n_bytes: int) -> None:
     free = psutil.virtual_memory().available
     if n_bytes > free:
         raise DataError(
-            f"{path} holds {n_bytes / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free. Take fewer samples."
+            f"{path} holds {n_bytes / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free. Take fewer "
+            "samples."
         )

@@ -22,7 +22,7 @@ SPARE_BYTES = 1 << 30
 
 
 def cache_folder() -> Path | None:
-    """Return the folder that the environment variable GANAUG_CACHE names, or the platform's; None if "off"."""
+    """Return the folder that GANAUG_CACHE names in the environment, or the platform's; None if "off"."""
     named = os.environ.get("GANAUG_CACHE")
     if named:
         return None if named == OFF else Path(named)
@@ -42,7 +42,7 @@ class PixelCache:
         self.file = folder / f"{self.source}-{key}.npy"
 
     def open(self, n: int) -> Rows | None:
-        """Return the pixels (n, ...) that are there, mapped; None where there are none, or they are damaged."""
+        """Return the pixels (n, ...), mapped; None where there are none, or they are damaged."""
         try:
             pixels = map_npy(self.file)
         except (OSError, ValueError):

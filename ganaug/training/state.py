@@ -251,7 +251,7 @@ def new_state(
         G_ema=copy.deepcopy(G).eval().requires_grad_(False),
         opt_G=_adam(G, config.lr_G, config.betas),
         opt_D=_adam(D, config.lr_D, config.betas),
-        bfloat16=_uses_bfloat16(config.precision, device),
+        bfloat16=uses_bfloat16(config.precision, device),
     )
     for name in RUNNING:
         setattr(state, name, getattr(state, name).to(device))
@@ -270,7 +270,8 @@ def _adam(player: nn.Module, lr: float, betas: tuple[float, float]) -> torch.opt
     return optimiser
 
 
-def _uses_bfloat16(precision: str, device: torch.device) -> bool:
+def uses_bfloat16(precision: str, device: torch.device) -> bool:
+    """Return whether forward passes run in bfloat16; "auto" means where the device is fast at it."""
     known_name("precision", precision, ["auto", "float32", "bfloat16"])
     if precision != "auto":
         return precision == "bfloat16"

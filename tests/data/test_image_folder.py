@@ -1,4 +1,4 @@
-"""Image folders: read once and mapped from then on, never as they were before a change, never from elsewhere."""
+"""Image folders: decoded once, never as they were before a change, never from elsewhere."""
 
 import os
 import subprocess

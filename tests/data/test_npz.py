@@ -102,11 +102,13 @@ def test_any_changed_byte_is_an_error_that_names_the_file_or_changes_nothing(tmp
         for place in rng.integers(0, len(whole), rng.integers(1, 4)):
             damaged[place] = rng.integers(0, 256)
         (tmp_path / "e.npz").write_bytes(damaged)
+        told, source = None, None
         try:
             source = open_data(tmp_path / "e.npz")
         except DataError as error:
-            assert "e.npz" in str(error)
-        else:
+            told = str(error)
+        assert told is None or "e.npz" in told
+        if source is not None:
             survived += 1
             np.testing.assert_array_equal(source.X, X)
             np.testing.assert_array_equal(source.y, y)
