@@ -367,7 +367,7 @@ def test_a_comparison_stopped_by_a_signal_exits_with_75_and_says_how_to_go_on(tm
             time.sleep(0.02)
         process.terminate()
         shown, told = process.communicate(timeout=60)
-    assert (process.returncode, shown) == (75, "")
+    assert (process.returncode, shown) == (75, ""), told
     assert told == "stopped. Run the same command again with --resume.\n"
     assert invoke(*args, "--resume").exit_code == 0
 

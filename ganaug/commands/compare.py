@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ganaug.commands.config_file import write_config
+from ganaug.commands.config_file import config_writer
 from ganaug.commands.names import ARMS, CLASSIFIERS, METRICS, PRESETS
 from ganaug.commands.options import (
     EXIT_RESUME,
@@ -146,7 +146,6 @@ def compare(
     """Find out whether synthetic samples help a classifier, by paired runs against control arms."""
     from ganaug._checks import empty_folder
     from ganaug.data.sources import open_data
-    from ganaug.experiment.cell_folder import ABOUT
     from ganaug.experiment.paired import compare as run_comparison
     from ganaug.experiment.tracking import MLflowTracker
 
@@ -194,20 +193,8 @@ def compare(
             typer.echo(json.dumps(plan.to_dict(), default=str) if as_json else str(plan))
         return
     tracker = MLflowTracker("ganaug") if track else None
-    used = {
-        "seeds": settings["seeds"],
-        "train_images": train_images,
-        "labelled": labelled,
-        "gan": as_used(own),
-    }
-    kept = out is None
-
-    def keep() -> None:
-        nonlocal kept
-        if not kept and out is not None and (out / ABOUT).is_file():
-            write_config(ctx, out, **used)
-            kept = True
-
+    used = {"seeds": settings["seeds"], "train_images": train_images, "labelled": labelled}
+    keep = config_writer(ctx, out, **used, gan=as_used(own))
     with _stoppable(out, keep), progress("comparing", None, "cells", quiet=quiet) as advance:
 
         def on_cell(done: int, total: int) -> None:
@@ -263,6 +250,8 @@ def _stoppable(out: Path | None, keep: Callable[[], None]) -> Iterator[None]:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
+    from ganaug.experiment.cell_folder import ABOUT
+
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
@@ -272,5 +261,6 @@ def _stoppable(out: Path | None, keep: Callable[[], None]) -> Iterator[None]:
         typer.echo("stopped. Run the same command again with --resume.", err=True)
         raise typer.Exit(EXIT_RESUME) from None
     finally:
-        keep()
+        if out is not None and (out / ABOUT).is_file():
+            keep()
         signal.signal(signal.SIGTERM, before)

@@ -52,24 +52,20 @@ def configured(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def write_config(ctx: typer.Context, folder: Path, *, note: str = "", **used: Any) -> Path:
-    """Write the options of a command to a folder, so that --config repeats it; `used` replaces values.
+def write_config(ctx: typer.Context, folder: Path, **used: Any) -> None:
+    """Write the options of a command to a folder that is there, so that --config repeats it.
 
-    Parameters
-    ----------
-    ctx : typer.Context
-        Of the command.
-    folder : Path
-        Is there already.
-    note : str
-        Of what follows from the options, for a reader.
-    **used
-        Values by name of the command's parameter, where more is known than what was typed.
+    `used` replaces values, by the name of the command's parameter, where more is known than what was typed.
+    """
+    config_writer(ctx, folder, **used)()
 
-    Returns
-    -------
-    Path
-        The file.
+
+def config_writer(
+    ctx: typer.Context, folder: Path | None, *, note: str = "", **used: Any
+) -> Callable[[], None]:
+    """Return what writes the options to a folder once, at the first call that finds the folder there.
+
+    All is prepared here, so that a signal amid a call leaves nothing half done. `note` is for a reader.
     """
     from ganaug import __version__
 
@@ -78,12 +74,18 @@ def write_config(ctx: typer.Context, folder: Path, *, note: str = "", **used: An
         value = used.get(option.name, ctx.params.get(option.name))
         if value not in (None, {}) and key not in (*HOW, *ONLY_TYPED):
             values[key] = _plain(key, value)
-    path = folder / NAME
-    about = f"ganaug {__version__}. {note}"
-    temporary = folder / f".{NAME}.{os.getpid()}"
-    temporary.write_text("".join(f"# {line}\n" for line in about.splitlines()) + _dumped(values), "utf-8")
-    os.replace(temporary, path)
-    return path
+    comment = "".join(f"# {line}\n" for line in f"ganaug {__version__}. {note}".strip().splitlines())
+    text, written = comment + _dumped(values), False
+
+    def write() -> None:
+        nonlocal written
+        if not written and folder is not None and folder.is_dir():
+            temporary = folder / f".{NAME}.{os.getpid()}"
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, folder / NAME)
+            written = True
+
+    return write
 
 
 def read_yaml(text: str) -> Any:
@@ -248,7 +250,10 @@ def _dialect() -> tuple[Any, Any]:
         "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
         "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
         "int": (r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
-        "float": (r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+        "float": (
+            r"[-+]?((\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)",
+            list("-+.0123456789"),
+        ),
     }
     for kind in (Loader, Dumper):
         for name, (pattern, firsts) in plain.items():

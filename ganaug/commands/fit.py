@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganaug.commands.config_file import write_config
+from ganaug.commands.config_file import config_writer
 from ganaug.commands.options import (
     EXIT_ERROR,
     EXIT_RESUME,
@@ -100,9 +100,9 @@ def fit(
     }
     left = [k for k in BY_KIND if getattr(own, k) is None and (k != "train_images" or train_images is None)]
     by_preset = ", ".join(f"{k} {getattr(config, k)}" for k in left)
+    keep = config_writer(ctx, out, note=f"By preset: {by_preset}.", **used)
     conditional_gan = ConditionalGAN(config=config, device=device, random_state=seed)
     record = MLflowFit(config, out, experiment="ganaug") if track else None
-    kept = False
     try:
         unit = "rows" if kind == "table" else "images"
         with (
@@ -111,10 +111,7 @@ def fit(
         ):
 
             def on_step(images_seen: int) -> None:
-                nonlocal kept
-                if not kept:  # the folder is there
-                    write_config(ctx, out, note=f"By preset: {by_preset}.", **used)
-                    kept = True
+                keep()
                 advance(images_seen)
 
             def on_log(line: dict[str, Any]) -> None:
