@@ -18,8 +18,12 @@ def did_you_mean(value: object, known: Iterable[object]) -> str:
 
 def listed(values: Iterable[object], limit: int = 12) -> str:
     """Return the values as a comma-separated text, cut after `limit`."""
-    shown = [repr(v.item() if isinstance(v, np.generic) else v) for v in values]
+    shown = [_short(repr(v.item() if isinstance(v, np.generic) else v)) for v in values]
     return ", ".join(shown[:limit]) + (f", ... ({len(shown)} in all)" if len(shown) > limit else "")
+
+
+def _short(text: str, limit: int = 200) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def known_name(name: str, value: object, table: Iterable[str]) -> str:

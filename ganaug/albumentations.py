@@ -17,9 +17,9 @@ import albumentations as A
 
 from ganaug._checks import listed
 from ganaug.bank import SampleBank
-from ganaug.bank_folder import MANIFEST
 from ganaug.data.images import ImageCodec
 from ganaug.errors import CheckpointError, DataError
+from ganaug.manifest import MANIFEST
 from ganaug.shards import Rows
 
 __all__ = ["SyntheticSwap"]

@@ -1,5 +1,6 @@
 """The command `ganaug`: its commands, and what its errors end with."""
 
+import json
 import sys
 import warnings
 from typing import Annotated, Any
@@ -7,23 +8,28 @@ from typing import Annotated, Any
 import typer
 
 from ganaug.commands.compare import compare
+from ganaug.commands.config_file import configured
+from ganaug.commands.doctor import doctor
 from ganaug.commands.fit import fit
 from ganaug.commands.generate import generate
-from ganaug.commands.options import EXIT_DATA, EXIT_DIVERGED, EXIT_ERROR
+from ganaug.commands.options import EXIT_DATA, EXIT_DIVERGED, EXIT_ERROR, EXIT_RESUME
+from ganaug.commands.report import report
 from ganaug.errors import DataError, GanaugError, GanaugWarning, TrainingDivergedError
+
+EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
 
 app = typer.Typer(
     name="ganaug",
     help="Synthetic data that has to prove itself: fit a generator per class, generate, compare.\n\n"
-    "Exit codes: 0 done, 1 an error, 2 wrong usage, 3 bad data, 4 training diverged, "
+    "Exit codes: 0 done, 1 an error (doctor: a problem), 2 wrong usage, 3 bad data, 4 training diverged, "
     "5 a verdict worse than --fail-unless, 75 stopped by a signal and ready for --resume, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=True,
 )
 
-for command in (fit, generate, compare):
-    app.command()(command)
+for command in (fit, generate, compare, report, doctor):
+    app.command()(configured(command))
 
 
 @app.callback(invoke_without_command=True)
@@ -39,7 +45,10 @@ def root(
 
 
 def main() -> None:
-    """Run the command line; errors and warnings of ganaug become one line on stderr, and an exit code."""
+    """Run the command line; errors and warnings of ganaug become one line on stderr, and an exit code.
+
+    With --json, an error is a JSON object on stdout too.
+    """
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         app()
@@ -49,6 +58,15 @@ def main() -> None:
         _fail(error, EXIT_DATA)
     except (GanaugError, OSError) as error:
         _fail(error, EXIT_ERROR)
+    except SystemExit as ended:
+        told = {
+            EXIT_USAGE: "wrong usage; stderr says what",
+            EXIT_RESUME: "stopped; run the same command again with --resume",
+            EXIT_INTERRUPTED: "interrupted",
+        }
+        if isinstance(ended.code, int) and ended.code in told:
+            _tell_json(told[ended.code], ended.code)
+        raise
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
@@ -57,5 +75,12 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> N
 
 
 def _fail(error: Exception, code: int) -> None:
-    typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+    text = " ".join(str(error).split())
+    _tell_json(text, code)
+    typer.echo(f"error: {text}", err=True)
     sys.exit(code)
+
+
+def _tell_json(text: str, code: int) -> None:
+    if "--json" in sys.argv[1:]:
+        typer.echo(json.dumps({"error": text, "exit_code": code}))

@@ -180,7 +180,14 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         self.history_: list[dict[str, Any]] = []
         run, sound, digest = None, None, data_digest(x, c)
         if out is not None:
-            about = {"seed": seed, "config": config.to_dict(), "schema": schema.to_dict(), "data": digest}
+            counts = torch.bincount(c, minlength=len(schema.labels)).tolist()
+            about = {
+                "seed": seed,
+                "config": config.to_dict(),
+                "schema": schema.to_dict(),
+                "counts": counts,
+                "data": digest,
+            }
             run = RunFolder(out, about, keep=config.keep_checkpoints)
             if resume:
                 self.history_, sound = run.restore(state, fixed_seed=self.random_state is not None)

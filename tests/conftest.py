@@ -4,6 +4,7 @@ import os
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+os.environ["GANAUG_CACHE"] = "off"  # pixels of image folders; tests of the cache name a folder
 os.environ["OMP_NUM_THREADS"] = "1"  # here and in child processes: small networks only wait for threads
 
 import shutil

@@ -20,7 +20,7 @@ LAYERS = [
     {"generator", "bank"},
     {"mixing", "albumentations"},
     {"experiment"},
-    {"terminal", "mlflow"},
+    {"terminal", "installation", "mlflow"},
     {"commands"},
     {"cli"},
     {"__main__"},

@@ -7,23 +7,49 @@ from typing import Annotated, Any
 
 import typer
 
-from ganaug.commands.options import EXIT_RESUME, Data, Device, Json, Preset, Seed, Target, TrainImages
+from ganaug.commands.config_file import config_writer
+from ganaug.commands.options import (
+    EXIT_ERROR,
+    EXIT_RESUME,
+    Data,
+    Device,
+    DryRun,
+    Gan,
+    ImageSize,
+    Json,
+    Preset,
+    Quiet,
+    Seed,
+    Target,
+    TrainImages,
+    as_used,
+    gan_settings,
+    one_of,
+)
 from ganaug.errors import TrainingInterrupted
 from ganaug.terminal import progress
 
 
 def fit(
+    ctx: typer.Context,
     data: Data,
     out: Annotated[Path, typer.Option(help="New folder for the run.", show_default=False)],
     target: Target = "target",
+    image_size: ImageSize = None,
     preset: Preset = "default",
     train_images: TrainImages = None,
     max_minutes: Annotated[
         float | None, typer.Option(help="Stop after so many minutes, with a generator written.")
     ] = None,
     missing: Annotated[
-        str, typer.Option(help="Missing cells of a table: keep (generated too) or fill (none generated).")
-    ] = "keep",
+        str | None,
+        typer.Option(
+            help="Missing cells of a table: keep (generated too; if not given) or fill (none generated).",
+            autocompletion=one_of("keep", "fill"),
+        ),
+    ] = None,
+    gan: Gan = None,
+    dry_run: DryRun = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run in OUT.")] = False,
     track: Annotated[bool, typer.Option("--track", help="Record the training in MLflow.")] = False,
     register: Annotated[
@@ -32,10 +58,11 @@ def fit(
     ] = None,
     seed: Seed = 0,
     device: Device = "auto",
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Train a generator per class and write it to a run folder."""
-    from ganaug.config import GANConfig, resolve_config
+    from ganaug.config import BY_KIND, resolve_config
     from ganaug.data.schema import kind_of
     from ganaug.data.sources import open_data
     from ganaug.errors import ConfigError, GanaugError
@@ -46,39 +73,79 @@ def fit(
         raise ConfigError("--register needs --track: a generator is registered from the run that made it.")
     tracker = fit_tracker(data, register=register) if track else None
     recording = nullcontext() if tracker is None else tracker.recording()
-
-    source = open_data(data, target=target)
-    own, kind = GANConfig(max_minutes=max_minutes, missing=missing), kind_of(source.X)
+    with progress("reading", None, "images", quiet=quiet) as advance:
+        source = open_data(
+            data,
+            target=target,
+            image_size=image_size,
+            on_image=lambda done, total: advance(done, total=total),
+        )
+    own = gan_settings(gan, max_minutes=max_minutes, missing=missing)
+    kind = kind_of(source.X)
     config = resolve_config(preset, own, train_images, kind=kind)
-    gan = ConditionalGAN(config=config, device=device, random_state=seed)
+    if dry_run:
+        from ganaug.experiment.fit_plan import plan_fit
+
+        with progress("trying a few steps", None, "steps", quiet=quiet):
+            plan = plan_fit(
+                source.X,
+                source.y,
+                config,
+                out=out,
+                resume=resume,
+                names=source.class_names,
+                device=device,
+                seed=seed,
+            )
+        if as_json:
+            typer.echo(json.dumps(plan.to_dict()))
+        elif not quiet:
+            typer.echo(str(plan))
+        raise typer.Exit(EXIT_ERROR if plan.problem else 0)
+    used = {
+        "max_minutes": own.max_minutes,
+        "missing": own.missing,
+        "gan": as_used(own, "max_minutes", "missing"),
+    }
+    left = [k for k in BY_KIND if getattr(own, k) is None and (k != "train_images" or train_images is None)]
+    by_preset = ", ".join(f"{k} {getattr(config, k)}" for k in left)
+    keep = config_writer(ctx, out, note=f"By preset: {by_preset}.", **used)
+    conditional_gan = ConditionalGAN(config=config, device=device, random_state=seed)
     try:
         unit = "rows" if kind == "table" else "images"
-        with progress("training", config.train_images, unit) as advance, recording:
+        with (
+            progress("training", config.train_images, unit, quiet=quiet) as advance,
+            recording,
+        ):
+
+            def on_step(images_seen: int) -> None:
+                keep()
+                advance(images_seen)
 
             def on_log(line: dict[str, Any]) -> None:
                 shown = [k for k in ("loss/D", "loss/G", "distance", "spread") if k in line]
                 figures = " ".join(f"{k} {line[k]:.2f}" for k in shown)
                 advance(line["images_seen"], f"{figures} | {line['health']}")
 
-            gan.fit(
+            conditional_gan.fit(
                 source.X,
                 source.y,
                 names=source.class_names,
                 out=out,
                 resume=resume,
                 on_log=on_log,
-                on_step=advance,
+                on_step=on_step,
             )
     except TrainingInterrupted as interruption:
         typer.echo(f"{interruption}. Run the same command again with --resume.", err=True)
         raise typer.Exit(EXIT_RESUME) from None
-    classes = dict(zip(gan.schema_.names, _class_sizes(source.y), strict=True))
-    done = {"run": str(out), "classes": classes, **gan.history_[-1]}
+    classes = dict(zip(conditional_gan.schema_.names, _class_sizes(source.y), strict=True))
+    done = {"run": str(out), "classes": classes, **conditional_gan.history_[-1]}
     if tracker is not None and tracker.record is not None:
         done |= {"mlflow_run": tracker.record.run_id, "registered": tracker.record.registered_as}
     if as_json:
         typer.echo(json.dumps(done))
-    else:
+    elif not quiet:
         typer.echo(f"{out}: a generator for {len(classes)} classes of {len(source.y)} samples.")
         if done.get("registered"):
             typer.echo(f"Registered as {done['registered']}.")

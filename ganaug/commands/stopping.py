@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM during a command that can be gone on with."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from ganaug.commands.options import EXIT_RESUME
 
 
 @contextmanager
-def stoppable(out: Path | None) -> Iterator[None]:
-    """End in good order at Ctrl-C and SIGTERM, and say how to go on."""
+def stoppable(out: Path | None, at_end: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """End in good order at Ctrl-C and SIGTERM, and say how to go on; `at_end` is called however it ends."""
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -26,4 +26,5 @@ def stoppable(out: Path | None) -> Iterator[None]:
         typer.echo("stopped. Run the same command again with --resume.", err=True)
         raise typer.Exit(EXIT_RESUME) from None
     finally:
+        at_end()
         signal.signal(signal.SIGTERM, before)

@@ -1,9 +1,7 @@
 """Where labelled data comes from: files named on the command line, and torch data sets."""
 
 import warnings
-import zipfile
-import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +11,13 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset
 
 from ganaug._checks import did_you_mean, listed
+from ganaug.data.image_folder import read_image_folder
+from ganaug.data.memory import require_memory
+from ganaug.data.npz import array_names, read_arrays
 from ganaug.errors import DataError
-from ganaug.formats import OPENERS, npz
+from ganaug.formats import OPENERS
 
 __all__ = ["Source", "dataset_arrays", "dataset_targets", "open_data"]
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-MAX_IMAGE_PIXELS = 4096 * 4096
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,14 @@ class Source:
     groups: np.ndarray[Any, Any] | None = None  # of samples that belong together
 
 
-def open_data(data: str | Path, *, target: str = "target", groups: str | None = None) -> Source:
+def open_data(
+    data: str | Path,
+    *,
+    target: str = "target",
+    groups: str | None = None,
+    image_size: int | None = None,
+    on_image: Callable[[int, int], None] | None = None,
+) -> Source:
     """Open a data set by name or path.
 
     Parameters
@@ -49,6 +54,11 @@ def open_data(data: str | Path, *, target: str = "target", groups: str | None = 
     groups : str or None, default=None
         Name of a column of a ``.csv`` or an array of an ``.npz`` that tells which samples belong together
         (patient, site, day); it is taken out of ``X``.
+    image_size : int or None, default=None
+        Side in pixels (8 to 128) to which the images of a folder are scaled and cut; None takes images of one
+        size as they are. Decoded pixels are kept in a cache, see `read_image_folder`.
+    on_image : callable or None
+        Called with (images decoded, images in all) while a folder is read.
 
     Returns
     -------
@@ -69,13 +79,15 @@ def open_data(data: str | Path, *, target: str = "target", groups: str | None = 
     path = Path(data)
     if groups is not None and path.suffix not in (".csv", ".npz"):
         raise DataError(f"groups must be a column of a .csv or an array of an .npz; {data} has neither.")
+    if image_size is not None and not path.is_dir():
+        raise DataError(f"image_size is for image folders; {data} is none. Leave it (--image-size) out.")
     if str(data) == "digits":
         from sklearn.datasets import load_digits
 
         digits = load_digits()
         return Source("digits", digits.images.astype(np.uint8), digits.target, labelled_per_class=10)
     if path.is_dir():
-        return _image_folder(path)
+        return Source(path.name, *read_image_folder(path, image_size=image_size, on_image=on_image))
     if not path.is_file():
         near = did_you_mean(path.name, ["digits", *(p.name for p in _siblings(path))])
         raise DataError(
@@ -178,66 +190,14 @@ def _siblings(path: Path) -> list[Path]:
     return list(path.parent.iterdir()) if path.parent.is_dir() else []
 
 
-def _image_folder(root: Path) -> Source:
-    from PIL import Image, UnidentifiedImageError
-
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if not folders:
-        raise DataError(f"{root} must hold one folder per class (root/class/*.png); it has none.")
-    images: list[np.ndarray[Any, Any]] = []
-    labels: list[str] = []
-    files: list[Path] = []
-    for folder in folders:
-        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-        if not found:
-            raise DataError(f"{folder} must hold .png or .jpg images; it has none.")
-        for file in found:
-            try:
-                with warnings.catch_warnings(), Image.open(file) as image:
-                    warnings.simplefilter("error", Image.DecompressionBombWarning)
-                    if image.width * image.height > MAX_IMAGE_PIXELS:
-                        raise DataError(f"{file} has {image.width} x {image.height} pixels: too many.")
-                    if image.mode[0] in "IF":
-                        raise DataError(f"{file} has more than 8 bits a channel. Give such images as .npz.")
-                    grey = image.mode in ("1", "L")
-                    images.append(np.asarray(image.convert("L" if grey else "RGB")))
-            except (
-                OSError,
-                UnidentifiedImageError,
-                SyntaxError,
-                Image.DecompressionBombWarning,
-                Image.DecompressionBombError,
-            ) as e:
-                raise DataError(f"{file} cannot be read as an image: {e}. Repair or remove it.") from e
-            labels.append(folder.name)
-            files.append(file)
-    if len({i.ndim for i in images}) > 1:
-        images = [i if i.ndim == 3 else np.repeat(i[..., None], 3, axis=2) for i in images]
-    for pixels, file in zip(images, files, strict=True):
-        if pixels.shape != images[0].shape:
-            raise DataError(
-                f"images must have one size; {files[0]} is {_size(images[0])} and {file} is "
-                f"{_size(pixels)} (width x height). Resize them to one size."
-            )
-    return Source(root.name, np.stack(images), np.array(labels))
-
-
-def _size(image: np.ndarray[Any, Any]) -> str:
-    return f"{image.shape[1]} x {image.shape[0]}"
-
-
 def _npz(path: Path, groups: str | None) -> Source:
-    npz.check(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+    names = array_names(path)
+    arrays = read_arrays(path, [n for n in names if n[:1] in "xXy" or n in ("classes", groups)])
     train = _pair(arrays, ("", "_train"))
     if train is None:
-        raise DataError(f"{path} must hold arrays x and y (or x_train and y_train); it has {listed(arrays)}.")
+        raise DataError(f"{path} must hold arrays x and y (or x_train and y_train); it has {listed(names)}.")
     if groups is not None and groups not in arrays:
-        raise DataError(f"{path} has no array {groups!r} of groups; it has {listed(arrays)}.")
+        raise DataError(f"{path} has no array {groups!r} of groups; it has {listed(names)}.")
     classes = arrays.get("classes")
     return Source(
         path.stem,
@@ -259,6 +219,7 @@ def _pair(arrays: dict[str, Any], endings: tuple[str, ...]) -> tuple[Any, Any] |
 def _csv(path: Path, target: str, groups: str | None) -> Source:
     import pandas as pd
 
+    require_memory(path, path.stat().st_size)
     try:
         header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
         with warnings.catch_warnings():

@@ -21,6 +21,21 @@ from ganaug.training.checkpoint import load_tensors, save_tensors
 ABOUT = "about.json"
 
 
+def cell_files(folder: Path) -> list[Path]:
+    """Return the files of the cells of a comparison, by seed and arm."""
+    return sorted((folder / "cells").glob("*.safetensors"))
+
+
+def read_cell(path: Path) -> Cell:
+    """Return the cell of a file; CheckpointError if it is damaged."""
+    tensors, about = load_tensors(path)
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    plain = {"admitted": (), **about["cell"]}
+    plain["tried"] = tuple(Tried(*each) for each in plain["tried"])
+    plain["admitted"] = tuple(Admitted(*each) for each in plain["admitted"])
+    return Cell(**{"y_score": None, **plain, **arrays})
+
+
 class CellFolder:
     """The folder of one comparison; `about` must be equal to go on with it."""
 
@@ -40,17 +55,11 @@ class CellFolder:
         """Return the cells that are there; those that are damaged will be run again."""
         self._compare()
         cells = []
-        for path in sorted((self.path / "cells").glob("*.safetensors")):
+        for path in cell_files(self.path):
             try:
-                tensors, about = load_tensors(path)
+                cells.append(read_cell(path))
             except CheckpointError:
                 path.unlink()
-                continue
-            arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-            plain = {"admitted": (), **about["cell"]}
-            plain["tried"] = tuple(Tried(*each) for each in plain["tried"])
-            plain["admitted"] = tuple(Admitted(*each) for each in plain["admitted"])
-            cells.append(Cell(**{"y_score": None, **plain, **arrays}))
         return cells
 
     def write(self, cell: Cell) -> None:

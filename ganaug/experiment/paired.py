@@ -15,6 +15,7 @@ from ganaug.experiment.cell_folder import CellFolder
 from ganaug.experiment.cells import Cell, FailedCell
 from ganaug.experiment.comparison import Comparison
 from ganaug.experiment.jobs import Trained, check_start, grid_png
+from ganaug.experiment.kept_comparison import keep_comparison
 from ganaug.experiment.schedule import run_cells
 from ganaug.experiment.setup import Setup, set_up
 from ganaug.experiment.specimens import specimens_of
@@ -125,7 +126,7 @@ def compare(
         Samples of the same group (patient, site, day) go to the training or the test part together,
         also where choices are made within a training part. Not with `labelled_per_class`.
     out : str, Path or None, default=None
-        A new folder, in which each finished cell and generator is kept.
+        A new folder, in which each finished cell and generator is kept, and the result for ``ganaug report``.
     resume : bool, default=False
         Go on with the comparison in `out`: only what is missing is run.
     max_minutes : float or None, default=None
@@ -246,6 +247,8 @@ def compare(
             if on_cell is not None:
                 on_cell(len(cells) + len(failed), seeds * len(chosen))
         result = _comparison(setup, cells, failed, first, seconds=time.perf_counter() - started)
+        if folder is not None:
+            keep_comparison(folder.path, result)
         record.result(result)
         record.models(None if first is None else first.gan, partial(winner, result, plan, setup.part, first))
     return result

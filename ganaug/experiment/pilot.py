@@ -4,7 +4,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
+from ganaug.config import GANConfig
 from ganaug.experiment.arm import Arm
 from ganaug.experiment.cells import Cell, FailedCell
 from ganaug.experiment.jobs import one_thread, run_cell
@@ -64,17 +66,22 @@ def _timed_cell(setup: Setup, seed: int, name: str, arm: Arm) -> tuple[Cell | Fa
 
 
 def gan_seconds(setup: Setup) -> float:
-    """Return how long a generator's training takes, by the speed of its first seconds, with all loaded."""
-    part, config = setup.part(0), setup.plan.config
+    """Return how long a generator's training takes in a comparison, on one thread."""
+    part, plan = setup.part(0), setup.plan
+    with one_thread():
+        return training_seconds(plan.config, part.X, part.y, device=plan.device, seed=plan.random_state)
+
+
+def training_seconds(config: GANConfig, X: Any, y: Any, *, device: str, seed: int) -> float:
+    """Return how long a training takes, by the speed of its first seconds, with all loaded."""
     steps: list[tuple[float, int]] = []
     minutes = min(GAN_MINUTES, config.max_minutes or GAN_MINUTES)
     short = replace(config, max_minutes=minutes)
     loading = replace(config, train_images=min(config.train_images, config.batch_size))
-    new = partial(ConditionalGAN, device=setup.plan.device, random_state=setup.plan.random_state)
-    with one_thread():
-        new(config=loading).fit(part.X, part.y)
-        begun = time.perf_counter()
-        new(config=short).fit(part.X, part.y, on_step=lambda seen: steps.append((time.perf_counter(), seen)))
+    new = partial(ConditionalGAN, device=device, random_state=seed)
+    new(config=loading).fit(X, y)
+    begun = time.perf_counter()
+    new(config=short).fit(X, y, on_step=lambda seen: steps.append((time.perf_counter(), seen)))
     taken, trained = time.perf_counter() - begun, steps[-1][0] - steps[0][0]
     images = config.train_images
     if len(steps) < 2 or steps[-1][1] >= images:

@@ -11,6 +11,8 @@ from ganaug.experiment import report_sections as sections
 from ganaug.experiment.showcase import Showcase, data_uri
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
     from ganaug.experiment.comparison import Comparison
 
 __all__ = ["write_report"]
@@ -60,11 +62,22 @@ def write_report(result: "Comparison", path: str | Path) -> Path:
     ganaug.errors.OutputExistsError: . must be a file to write the report to; got a folder. Add a file name.
     """
     path = Path(path)
+    require_file(path)
+    write_page(render(result), path)
+    return path
+
+
+def require_file(path: Path) -> None:
+    """Raise if a report cannot be written to a path, as it is a folder."""
     if path.is_dir():
         raise OutputExistsError(
             f"{path} must be a file to write the report to; got a folder. Add a file name."
         )
-    page = render(result).encode("utf-8", errors="replace")
+
+
+def write_page(text: str, path: Path) -> None:
+    """Write a page; a file that is there already is replaced at once, or not at all."""
+    page = text.encode("utf-8", errors="replace")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -75,11 +88,10 @@ def write_report(result: "Comparison", path: str | Path) -> Path:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    return path
 
 
-def render(result: "Comparison") -> str:
-    """Return the page."""
+def template(name: str) -> "Template":
+    """Return a template of a page; what it shows is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -89,20 +101,25 @@ def render(result: "Comparison") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    return environment.get_template(name)
+
+
+def render(result: "Comparison") -> str:
+    """Return the page."""
     specimens, sample_grid = result.specimens, result.sample_grid
     word, _, rest = result.sentence.partition(": ")
     with_role = {
         role: [arm for arm, own in result.roles.items() if own == role]
         for role in ("control", "treatment", "oracle")
     }
-    return environment.get_template("report.html").render(
+    return template("report.html").render(
         result=result,
         word=word,
         rest=rest,
         sign=SIGNS[result.verdict],
         meaning=MEANINGS[result.verdict].format(luck=_luck(result)),
         metric=result.metric.replace("_", " "),
-        settings=dict(_flat(result.settings)),
+        settings=dict(flat(result.settings)),
         n_seeds=len({c.seed for c in result.cells}),
         with_role=with_role,
         forests=sections.forests(result),
@@ -127,9 +144,10 @@ def _luck(result: "Comparison") -> str:
     return f"luck in {training}test samples and training"
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield settings by dotted name, as text."""
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield prefix + key, str(value)

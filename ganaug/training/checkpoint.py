@@ -37,6 +37,16 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) 
         raise
 
 
+def read_about(path: Path) -> dict[str, Any]:
+    """Return the description that `save_tensors` wrote, without the tensors, and unchecked."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            about: dict[str, Any] = json.loads((file.metadata() or {})["ganaug"])
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a file that ganaug saved, or is damaged: {error}.") from error
+    return about
+
+
 def load_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors and the description that `save_tensors` wrote."""
     if not path.is_file():

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 PANELS = {
     "losses": ("loss/D", "loss/G", "penalty"),
@@ -12,7 +12,7 @@ PANELS = {
 }
 
 
-def draw_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
+def draw_curves(history: Sequence[dict[str, Any]], path: Path | BinaryIO) -> None:
     """Draw losses, logits, gradients and quality of a history to an image file."""
     from matplotlib.figure import Figure
 
@@ -26,4 +26,4 @@ def draw_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
         axes.set_xlabel("real images shown to D")
         if axes.lines:
             axes.legend(fontsize="small")
-    figure.savefig(path, dpi=100)
+    figure.savefig(path, dpi=100, format="png")

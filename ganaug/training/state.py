@@ -254,7 +254,7 @@ def new_state(
         G_ema=copy.deepcopy(G).eval().requires_grad_(False),
         opt_G=_adam(G, config.lr_G, config.betas),
         opt_D=_adam(D, config.lr_D, config.betas),
-        bfloat16=_uses_bfloat16(config.precision, device, config.batch_size // config.pack),
+        bfloat16=uses_bfloat16(config.precision, device, config.batch_size // config.pack),
     )
     for name in RUNNING:
         setattr(state, name, getattr(state, name).to(device))
@@ -273,7 +273,7 @@ def _adam(player: nn.Module, lr: float, betas: tuple[float, float]) -> torch.opt
     return optimiser
 
 
-def _uses_bfloat16(precision: str, device: torch.device, batch_size: int) -> bool:
+def uses_bfloat16(precision: str, device: torch.device, batch_size: int) -> bool:
     """Return whether forward passes are in bfloat16.
 
     On processors with AMX, oneDNN's convolutions give wrong second derivatives for batches of 12 and fewer

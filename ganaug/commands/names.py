@@ -1,0 +1,42 @@
+"""Names that the shell completes, without loading the tables they stand in; a test compares the two."""
+
+PRESETS = ("quick", "default", "best")
+CLASSIFIERS = ("cnn", "mlp", "logistic", "forest", "boosting")
+METRICS = ("balanced_accuracy", "accuracy", "macro_f1", "average_precision")
+ARMS = (
+    "nothing",
+    "class weights",
+    "threshold",
+    "oversampling",
+    "noisy copies",
+    "smote",
+    "borderline smote",
+    "pixel smote",
+    "classic",
+    "randaugment",
+    "mixup",
+    "cutmix",
+    "oversampling + mixup",
+    "oversampling swap",
+    "teacher on copies",
+    "teacher on classic",
+    "pretrain on copies",
+    "oversampling + real last",
+    "tuned oversampling",
+    "oversampling + gate",
+    "chosen oversampling",
+    "gan",
+    "gan + classic",
+    "gan + mixup",
+    "gan swap",
+    "gan + teacher",
+    "gan + classic + teacher",
+    "pretrain on gan",
+    "gan + real last",
+    "tuned gan",
+    "gan + gate",
+    "chosen gan",
+    "quarter of reserve",
+    "half of reserve",
+    "reserve",
+)
