@@ -169,11 +169,12 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         )
         drawing = partial(Drawing.of, state, config, schema.kind)
         self._set_fitted(config, schema, drawing(), seed)
+        self.data_digest_: str | None = data_digest(x, c)
         self.history_: list[dict[str, Any]] = []
         run, sound = None, None
         if out is not None:
             about = {"seed": seed, "config": config.to_dict(), "schema": schema.to_dict()}
-            run = RunFolder(out, {**about, "data": data_digest(x, c)}, keep=config.keep_checkpoints)
+            run = RunFolder(out, {**about, "data": self.data_digest_}, keep=config.keep_checkpoints)
             if resume:
                 self.history_, sound = run.restore(state, fixed_seed=self.random_state is not None)
                 self.seed_ = run.about["seed"]
@@ -254,8 +255,8 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         self._n_calls = 0
 
     def _save_generator(self, folder: Path) -> None:
-        saved = SavedGenerator(self._drawing, self.config_, self.schema_, self.seed_, self.history_)
-        save_generator(folder / GENERATOR, saved)
+        known = (self.config_, self.schema_, self.seed_, self.history_, self.data_digest_)
+        save_generator(folder / GENERATOR, SavedGenerator(self._drawing, *known))
 
 
 def load(
@@ -295,5 +296,5 @@ def load(
     gan = ConditionalGAN(config=saved.config, device=device, random_state=saved.seed)
     saved.drawing.G.to(where)
     gan._set_fitted(saved.config, saved.schema, saved.drawing, saved.seed)
-    gan.history_ = saved.history
+    gan.history_, gan.data_digest_ = saved.history, saved.data
     return gan
