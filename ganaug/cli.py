@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ganaug.commands.audit import audit
 from ganaug.commands.compare import compare
 from ganaug.commands.fit import fit
 from ganaug.commands.generate import generate
@@ -22,7 +23,7 @@ app = typer.Typer(
     add_completion=True,
 )
 
-for command in (fit, generate, compare):
+for command in (fit, generate, audit, compare):
     app.command()(command)
 
 

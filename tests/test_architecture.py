@@ -18,6 +18,7 @@ LAYERS = [
     {"generator", "bank"},
     {"mixing", "albumentations"},
     {"experiment"},
+    {"auditing"},
     {"terminal"},
     {"commands"},
     {"cli"},

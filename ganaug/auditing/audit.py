@@ -49,12 +49,14 @@ def audit(
     Every measure stands beside what real samples reach that the generator has not seen, for no number
     means anything by itself. A class is
 
-    - *copies*, if more of its samples are nearly a training sample than of real ones, or if they are nearer to
-      training samples than held-out ones are (the test C_T) while their nearest real sample is too often a
-      training one; at an error of 5 % over all classes (Holm);
-    - *poor*, if precision, recognition or the accuracy score is below half of the real samples', by more than
-      three standard deviations of luck;
-    - *collapsed*, likewise by recall, where samples are not poor or their spread is below half;
+    - *copies*, if more of its samples are nearly a training sample than of real ones, or if they are nearer
+      to training samples than held-out ones are (the test C_T) while their nearest real sample is too often
+      a training one; at an error of 5 % over all classes (Holm);
+    - *poor*, if the share of its samples that lie among real ones (precision), or that a classifier
+      recognises, is below half of that of real samples, by more than three standard deviations of luck;
+      all classes together, if the accuracy score is;
+    - *collapsed*, likewise by recall, where samples are not poor, or recognised but of less than half
+      the spread;
     - *sound*, if there is none of that, and it could have been seen;
     - *cannot be told*, with fewer than 10 training, held-out or generated samples.
 
@@ -91,8 +93,8 @@ def audit(
 
     Notes
     -----
-    Distances of novelty are between images shrunk to at most 16 pixels a side, or encoded rows, within classes. Copies
-    that are mirrored, or shifted by more than a pixel or so, look new.
+    Distances of novelty are between images shrunk to at most 16 pixels a side, or encoded rows, within
+    classes. Copies that are mirrored or shifted look new.
 
     References
     ----------
@@ -119,8 +121,8 @@ def audit(
     known = None if isinstance(source, SampleBank) else same_data(source, X, y)
     if known is False:
         warnings.warn(
-            "X is not the data that the generator was fitted to: whether it copies what it has seen besides cannot "
-            "be known. Give all of the training samples as X.",
+            "X is not the data that the generator was fitted to: whether it copies what it has seen besides "
+            "cannot be known. Give all of the training samples as X.",
             GanaugWarning,
             stacklevel=2,
         )
@@ -146,7 +148,7 @@ def audit(
     counts = {name: [0] * len(names) if p is None else p.counts(len(names)) for name, p in parts.items()}
     return Audit(
         verdict=worst(said),
-        sentences=tuple(sentences(table, novelty, found, worst(said), n_holdout=n_holdout)),
+        sentences=tuple(sentences(table, novelty, found, n_holdout=n_holdout)),
         table=_with_means(table, counts).assign(verdict=[*said[:-1], worst(said)]),
         novelty=novelty,
         pairs=Pairs.of(schema, classes, (fake_X, rows["fake"]), (X, rows["train"])),

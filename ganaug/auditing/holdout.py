@@ -47,8 +47,8 @@ class Holdout:
             held[numpy_stream(self.seed, "holdout", k).permutation(rows)[: max(0, n)]] = True
         if not held.any():
             raise DataError(
-                f"holdout={self.share:g} leaves no sample of any class aside; the largest has "
-                f"{max(np.unique(labels, return_counts=True)[1], default=0)}. Give a larger share or more samples."
+                f"holdout={self.share:g} leaves no sample of any class aside; got {len(labels)} samples. "
+                "Give a larger share or more samples."
             )
         return np.flatnonzero(~held), np.flatnonzero(held)
 

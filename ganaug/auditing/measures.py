@@ -1,6 +1,6 @@
 """How good generated samples are, class by class, beside what real samples that were held out reach."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +81,7 @@ def class_measures(
     learned = real.at_most([MAX_LEARNED // n_classes + 1] * n_classes, seed=seed)
     classifier = ClassifierFeatures.fit(learned.x, learned.c, n_classes, steps=STEPS, seed=seed)
     real = real.at_most([MAX_REFERENCE] * n_classes, seed=seed)
+    spaces: dict[str, Callable[[Tensor], Tensor]]
     spaces = {"classifier": classifier, "random": RandomFeatures(tuple(real.x.shape[1:]))}
     table = _recognised(classifier, unseen, fake, n_classes)
     counts = np.array([part.counts(n_classes) for part in (unseen, fake)])
@@ -130,7 +131,7 @@ def _measures(real: Tensor, others: Tensor) -> dict[str, float]:
 def _recognised(
     classifier: ClassifierFeatures, unseen: Samples, fake: Samples, n_classes: int
 ) -> pd.DataFrame:
-    """Return the share of each class that the classifier gives its class, and the class it gives most else."""
+    """Return the share of each class that is taken for it, and the class that is given most else."""
     given = classifier.predict(fake.x)
     right = {"": given == fake.c, REAL: classifier.predict(unseen.x) == unseen.c}
     table = pd.DataFrame(index=range(n_classes))

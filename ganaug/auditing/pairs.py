@@ -57,13 +57,13 @@ class Pairs:
             of_train += train[1][k][found.row[first]].tolist()
         shown = [take(fake[0], np.array(of_fake, np.int64)), take(train[0], np.array(of_train, np.int64))]
         if isinstance(schema.codec, TableCodec):
-            generated, nearest = (texts_of(part) for part in shown)
+            generated, nearest = map(texts_of, shown)
             return cls(np.array(c), np.array(ratios), generated, nearest, column_names(schema.codec))
-        generated, nearest = (pictures_of(schema.encode_X(part)) for part in shown)
-        return cls(np.array(c, np.int64), np.array(ratios), generated, nearest)
+        above, below = (pictures_of(schema.encode_X(part)) for part in shown)
+        return cls(np.array(c, np.int64), np.array(ratios), above, below)
 
     def picture(self) -> "Image":
-        """Return a picture with two rows per class: generated samples, and below them the nearest real ones."""
+        """Return a picture of two rows per class: generated samples, and the nearest real ones below."""
         from PIL import Image
 
         if self.columns or not len(self.class_index):

@@ -15,7 +15,7 @@ __all__ = ["Audit"]
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """The result of `ganaug.audit`: a verdict per class and over all, what it rests on, and what was not seen.
+    """The result of `ganaug.audit`: a verdict per class and over all, and what it rests on.
 
     Attributes
     ----------
@@ -27,18 +27,18 @@ class Audit:
         A row per class and one of their means (``overall``). `verdict`, the numbers of samples (`n_train`,
         `n_holdout`, `n_generated`), and for each measure its value for generated samples and, in the column
         ``.../real``, for as many real ones that were held out (without a hold-out: the other half of the
-        training samples). In the features of a classifier trained on real samples (``/classifier``) and of a
-        fixed random network (``/random``): `precision` (share of samples among the real ones), `recall` (share
-        of real samples among these), `density`, `coverage`, `kernel_distance` (0 is best), `spread_ratio`.
-        Besides: `recognised`, the share that this classifier takes for their class; `mistaken_for`, what
+        training samples). In the features of a classifier trained on real samples (``/classifier``) and of
+        a fixed random network (``/random``): `precision` (share of samples among the real ones), `recall`
+        (share of real samples among these), `density`, `coverage`, `kernel_distance` (0 is best),
+        `spread_ratio`. Besides: `recognised`, the share that this classifier takes for their class; `mistaken_for`, what
         else it takes them for most; `accuracy`, that of real samples after training on generated ones (the
         classification accuracy score).
     novelty : DataFrame
         A row per class, and one for all together. `identical` and `near_duplicates` of a training sample,
         `authenticity`, each beside that of real samples; `nearer_to_training`, the share of samples whose
         nearest real one is a training sample, beside the `expected` one and the range of luck; `copied`,
-        the share of copies that would explain it; `C_T`; `p_value` and `p_holm`; `detectable`, how many looser
-        copies, in share, would be found in four of five cases.
+        the share of copies that would explain it; `C_T`; `p_value` and `p_holm`; `detectable`, the share of
+        copies, if they are not near ones, that would be found in four of five cases.
     pairs : Pairs
         The most suspicious generated samples of each class beside their nearest training samples.
     settings : dict
@@ -111,6 +111,6 @@ class Audit:
 
 def _rows(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     return [
-        {key: None if value != value else value for key, value in row.items()}
+        {str(key): None if value != value else value for key, value in row.items()}
         for row in frame.reset_index().to_dict("records")
     ]

@@ -169,7 +169,7 @@ def _near_in_training(among: Array, other: Array, counts: Array) -> Array:
     nearest = other[:, 0]
     mutual = other[nearest, 0] == np.arange(len(counts))
     own = np.where(mutual, among[nearest, 1], among[nearest, 0])
-    return (counts > 1) | (among[:, 0] < NEAR * own)
+    return np.asarray((counts > 1) | (among[:, 0] < NEAR * own))
 
 
 def _shared(train: Array, holdout: Array, fake: Array) -> tuple[Array, float]:
@@ -231,8 +231,9 @@ def nearer_to_training(classes: Sequence[Neighbours], *, seed: int = 0) -> Neare
 
     If the generator knows no more of training than of held-out samples, which of them are which does not
     matter: a training sample is the nearest with the share n_train / (n_train + n_holdout), one half for
-    equal numbers. The p value and the range come from 19,999 random exchanges of training and held-out samples
-    within the classes, and so allow for generated samples that are all alike, typical, or far from any.
+    equal numbers. The p value and the range come from 19,999 random exchanges of training and held-out
+    samples within the classes, and so allow for generated samples that are all alike, typical, or far
+    from any.
 
     Parameters
     ----------
@@ -344,8 +345,8 @@ def authenticity(classes: Sequence[Neighbours]) -> Authenticity:
 def detectable_share(n_fake: int, n_holdout: int, *, alpha: float) -> float:
     """Return the share of copies that `data_copying` finds in four of five cases, at most about.
 
-    A share s of copies among samples that are else as new as held-out ones moves the Mann-Whitney statistic by
-    s / 2. Above 1, not even copies throughout are found that surely.
+    A share s of copies among samples that are else as new as held-out ones moves the Mann-Whitney statistic
+    by s / 2. Above 1, not even copies throughout are found that surely.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from ganaug.experiment.showcase import Showcase, data_uri
 if TYPE_CHECKING:
     from ganaug.experiment.comparison import Comparison
 
-__all__ = ["write_report"]
+__all__ = ["write_page", "write_report"]
 
 MEANINGS = {
     "helps": (
@@ -59,12 +59,17 @@ def write_report(result: "Comparison", path: str | Path) -> Path:
     Traceback (most recent call last):
     ganaug.errors.OutputExistsError: . must be a file to write the report to; got a folder. Add a file name.
     """
+    return write_page(lambda: render(result), path)
+
+
+def write_page(render: Callable[[], str], path: str | Path) -> Path:
+    """Write a page that is rendered once it is known that there can be such a file; atomically."""
     path = Path(path)
     if path.is_dir():
         raise OutputExistsError(
             f"{path} must be a file to write the report to; got a folder. Add a file name."
         )
-    page = render(result).encode("utf-8", errors="replace")
+    page = render().encode("utf-8", errors="replace")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
