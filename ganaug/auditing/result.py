@@ -30,9 +30,9 @@ class Audit:
         training samples). In the features of a classifier trained on real samples (``/classifier``) and of
         a fixed random network (``/random``): `precision` (share of samples among the real ones), `recall`
         (share of real samples among these), `density`, `coverage`, `kernel_distance` (0 is best),
-        `spread_ratio`. Besides: `recognised`, the share that this classifier takes for their class; `mistaken_for`, what
-        else it takes them for most; `accuracy`, that of real samples after training on generated ones (the
-        classification accuracy score).
+        `spread_ratio`. Besides: `recognised`, the share that this classifier takes for their class;
+        `mistaken_for`, what else it takes them for most; `accuracy`, that of real samples after training on
+        generated ones (the classification accuracy score).
     novelty : DataFrame
         A row per class, and one for all together. `identical` and `near_duplicates` of a training sample,
         `authenticity`, each beside that of real samples; `nearer_to_training`, the share of samples whose

@@ -107,10 +107,10 @@ def sentences(
             f"nearer to the training samples than {n_holdout:,} held-out ones are."
         )
     if told and verdict != "copies":
-        overall, within = novelty.loc[ALL, "detectable"], novelty.loc[told, "detectable"].max()
+        overall, within = float(novelty["detectable"][ALL]), float(novelty["detectable"][told].max())
         yield (
-            f"Samples that are copies, but not near ones, would be noticed if they were about {_percent(overall)} "
-            "of all" + (f", or {_percent(within)} of one class." if within <= 1 else ".")
+            "Samples that are copies, but not near ones, would be noticed if they were about "
+            f"{_percent(overall)} of all" + (f", or {_percent(within)} of one class." if within <= 1 else ".")
         )
     if n_holdout == 0:
         yield (
