@@ -190,6 +190,20 @@ def harm_block(result: dict[str, Any]) -> str:
     return f"{simulated_table(result['rows'])}\n\n{result['repeats']:,} repetitions per line."
 
 
+def audit_block(result: dict[str, Any]) -> str:
+    """Return the tables of the audit of known sources, and of its power."""
+    machine, sizes = result["machine"], result["parts"]
+    classes = "; ".join(
+        f"{name}: {train} training, {held} held-out and {new} generated samples per class"
+        for name, (train, held, new) in sizes.items()
+    )
+    return (
+        f"{table(result['rows'])}\n\nMeans over classes; {classes}; {machine['processor']}, torch "
+        f"{machine['torch']}. How often copies among sound samples are called so, in percent; *none* are false "
+        f"alarms:\n\n{table(result['power'])}"
+    )
+
+
 def cost_block(result: dict[str, Any]) -> str:
     """Return what a comparison costs."""
     machine, jobs = result["machine"], result["jobs"]
@@ -283,6 +297,8 @@ def blocks() -> dict[str, str]:
         f"{startup['repeats']} processes each, in turn, after one that is not counted.",
         "overhead": f"{markdown(pd.DataFrame(overhead['rows']).set_index('samples'))}\n\n{facts}",
     }
+    if (RESULTS / "audit.json").exists():
+        found["audit"] = audit_block(load("audit"))
     return found | throughput_blocks(load("throughput")) | tables_blocks(load("tables"))
 
 

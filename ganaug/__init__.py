@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ganaug.auditing.audit import audit as audit
     from ganaug.bank import SampleBank as SampleBank
     from ganaug.config import GANConfig as GANConfig
     from ganaug.errors import CheckpointError as CheckpointError
@@ -42,6 +43,7 @@ _HOMES = {
     "SampleBank": "bank",
     "SyntheticSwap": "mixing.swap",
     "TrainingDivergedError": "errors",
+    "audit": "auditing.audit",
     "compare": "experiment.paired",
     "load": "generator",
 }
@@ -62,6 +64,7 @@ __all__ = [
     "SampleBank",
     "SyntheticSwap",
     "TrainingDivergedError",
+    "audit",
     "compare",
     "load",
 ]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ganaug.commands.audit import audit
 from ganaug.commands.compare import compare
 from ganaug.commands.config_file import configured
 from ganaug.commands.doctor import doctor
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=True,
 )
 
-for command in (fit, generate, compare, report, doctor):
+for command in (fit, generate, compare, report, audit, doctor):
     app.command()(configured(command))
 
 

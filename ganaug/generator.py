@@ -177,8 +177,9 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         )
         drawing = partial(Drawing.of, state, config, schema.kind)
         self._set_fitted(config, schema, drawing(), seed)
+        self.data_digest_: str | None = data_digest(x, c)
         self.history_: list[dict[str, Any]] = []
-        run, sound, digest = None, None, data_digest(x, c)
+        run, sound = None, None
         if out is not None:
             counts = torch.bincount(c, minlength=len(schema.labels)).tolist()
             about = {
@@ -186,7 +187,7 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
                 "config": config.to_dict(),
                 "schema": schema.to_dict(),
                 "counts": counts,
-                "data": digest,
+                "data": self.data_digest_,
             }
             run = RunFolder(out, about, keep=config.keep_checkpoints)
             if resume:
@@ -197,7 +198,7 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         self._drawing = drawing()
         beginning = Beginning(
             gan=self,
-            data_digest=digest,
+            data_digest=self.data_digest_,
             class_sizes=dict(zip(map(str, schema.labels.tolist()), c.bincount().tolist(), strict=True)),
             out=None if run is None else run.path,
             resumed=resume,
@@ -298,8 +299,8 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         self._n_calls = 0
 
     def _save_generator(self, folder: Path) -> None:
-        saved = SavedGenerator(self._drawing, self.config_, self.schema_, self.seed_, self.history_)
-        save_generator(folder / GENERATOR, saved)
+        known = (self.config_, self.schema_, self.seed_, self.history_, self.data_digest_)
+        save_generator(folder / GENERATOR, SavedGenerator(self._drawing, *known))
 
 
 def load(
@@ -341,5 +342,5 @@ def load(
     gan = ConditionalGAN(config=saved.config, device=device, random_state=saved.seed)
     saved.drawing.G.to(where)
     gan._set_fitted(saved.config, saved.schema, saved.drawing, saved.seed)
-    gan.history_ = saved.history
+    gan.history_, gan.data_digest_ = saved.history, saved.data
     return gan

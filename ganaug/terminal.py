@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
+    from ganaug.auditing.result import Audit
     from ganaug.experiment.comparison import Comparison
 
 
@@ -62,6 +63,31 @@ def print_table(result: "Comparison") -> None:
     console.print(_rows(title, twins))
 
 
+def print_audit(result: "Audit") -> None:
+    """Print a row per class to stdout: what it is, and what that rests on."""
+    from rich.console import Console
+
+    table, novelty = result.table, result.novelty
+
+    def beside(frame: "pd.DataFrame", name: str) -> list[str]:
+        pairs = zip(frame[name], frame[f"{name}/real"], strict=True)
+        return [f"{value:.2f} ({real:.2f})" for value, real in pairs]
+
+    shown = table[["verdict"]].assign(
+        precision=beside(table, "precision/random"),
+        recall=beside(table, "recall/random"),
+        recognised=beside(table, "recognised"),
+        accuracy=beside(table, "accuracy"),
+    )
+    if "near_duplicates" in novelty:
+        shown["near duplicates"] = beside(novelty, "near_duplicates")
+    if "C_T" in novelty:
+        shown["C_T"] = novelty["C_T"]
+    console = Console()
+    console = console if console.is_terminal else Console(width=140)
+    console.print(_rows("generated samples, in brackets as many real ones that were held out", shown))
+
+
 def _rows(title: str, frame: "pd.DataFrame") -> "Table":
     """Return a table with an arm in each row."""
     from rich.table import Table
@@ -70,7 +96,10 @@ def _rows(title: str, frame: "pd.DataFrame") -> "Table":
     table = Table(title=title)
     frame = frame.reset_index()
     for column in frame.columns:
-        table.add_column(column.replace("_", " "), justify="left" if column in ("arm", "twin") else "right")
+        table.add_column(
+            column.replace("_", " "),
+            justify="left" if column in ("arm", "twin", "class", "verdict") else "right",
+        )
     for row in frame.itertuples(index=False):
         table.add_row(*(Text(f"{v:z.2f}" if isinstance(v, float) else str(v)) for v in row))
     return table

@@ -20,6 +20,7 @@ LAYERS = [
     {"generator", "bank"},
     {"mixing", "albumentations"},
     {"experiment"},
+    {"auditing"},
     {"terminal", "installation", "mlflow"},
     {"commands"},
     {"cli"},

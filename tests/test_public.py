@@ -20,6 +20,7 @@ PROMISED = [
     "SyntheticSwap",
     "TrainingDivergedError",
     "__version__",
+    "audit",
     "compare",
     "load",
 ]

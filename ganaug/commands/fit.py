@@ -48,6 +48,10 @@ def fit(
             autocompletion=one_of("keep", "fill"),
         ),
     ] = None,
+    holdout: Annotated[
+        float | None,
+        typer.Option(max=0.9, help="Share of each class that the generator shall not see, for ganaug audit."),
+    ] = None,
     gan: Gan = None,
     dry_run: DryRun = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run in OUT.")] = False,
@@ -62,8 +66,9 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Train a generator per class and write it to a run folder."""
+    from ganaug.auditing.holdout import Holdout
     from ganaug.config import BY_KIND, resolve_config
-    from ganaug.data.schema import kind_of
+    from ganaug.data.schema import kind_of, take
     from ganaug.data.sources import open_data
     from ganaug.errors import ConfigError, GanaugError
     from ganaug.experiment.fit_tracking import fit_tracker
@@ -81,15 +86,20 @@ def fit(
             on_image=lambda done, total: advance(done, total=total),
         )
     own = gan_settings(gan, max_minutes=max_minutes, missing=missing)
-    kind = kind_of(source.X)
+    X, y, kept = source.X, source.y, None
+    if holdout is not None:
+        kept = Holdout(holdout, seed)
+        rows, _ = kept.split(y)
+        X, y = take(X, rows), take(y, rows)
+    kind = kind_of(X)
     config = resolve_config(preset, own, train_images, kind=kind)
     if dry_run:
         from ganaug.experiment.fit_plan import plan_fit
 
         with progress("trying a few steps", None, "steps", quiet=quiet):
             plan = plan_fit(
-                source.X,
-                source.y,
+                X,
+                y,
                 config,
                 out=out,
                 resume=resume,
@@ -123,13 +133,15 @@ def fit(
                 advance(images_seen)
 
             def on_log(line: dict[str, Any]) -> None:
+                if kept is not None:
+                    kept.write(out)
                 shown = [k for k in ("loss/D", "loss/G", "distance", "spread") if k in line]
                 figures = " ".join(f"{k} {line[k]:.2f}" for k in shown)
                 advance(line["images_seen"], f"{figures} | {line['health']}")
 
             conditional_gan.fit(
-                source.X,
-                source.y,
+                X,
+                y,
                 names=source.class_names,
                 out=out,
                 resume=resume,
@@ -139,16 +151,18 @@ def fit(
     except TrainingInterrupted as interruption:
         typer.echo(f"{interruption}. Run the same command again with --resume.", err=True)
         raise typer.Exit(EXIT_RESUME) from None
-    classes = dict(zip(conditional_gan.schema_.names, _class_sizes(source.y), strict=True))
+    classes = dict(zip(conditional_gan.schema_.names, _class_sizes(y), strict=True))
     done = {"run": str(out), "classes": classes, **conditional_gan.history_[-1]}
     if tracker is not None and tracker.record is not None:
         done |= {"mlflow_run": tracker.record.run_id, "registered": tracker.record.registered_as}
     if as_json:
         typer.echo(json.dumps(done))
     elif not quiet:
-        typer.echo(f"{out}: a generator for {len(classes)} classes of {len(source.y)} samples.")
+        typer.echo(f"{out}: a generator for {len(classes)} classes of {len(y)} samples.")
         if done.get("registered"):
             typer.echo(f"Registered as {done['registered']}.")
+        if kept is not None:
+            typer.echo(f"{len(source.y) - len(y)} were held out; next: ganaug audit {out} {data}")
         typer.echo(f"Next: ganaug generate {out} --per-class 50 --out FOLDER")
     if register is not None and not done["registered"]:
         raise GanaugError(f"the generator in {out} is not registered as {register}; the warning says why.")

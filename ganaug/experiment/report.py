@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ganaug.experiment.comparison import Comparison
 
-__all__ = ["write_report"]
+__all__ = ["write_page", "write_report"]
 
 MEANINGS = {
     "helps": (

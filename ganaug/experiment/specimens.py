@@ -134,7 +134,7 @@ def specimens_of(gan: ConditionalGAN, X: Any, y: Any, *, seed: int) -> Specimens
     c_drawn = schema.encode_y(y_drawn).numpy()
     pairs, of_each = _first(c_drawn, shown), _first(c_real, shown)
     real, fake = _first(c_real, mapped), _first(c_drawn, mapped)
-    features, features_drawn = _features(schema, X), _features(schema, drawn)
+    features, features_drawn = features_of(schema, X), features_of(schema, drawn)
     with threadpool_limits(1):
         nearest, distance, typical = _nearest(features, features_drawn[pairs])
         places = _map(np.concatenate([features[real], features_drawn[fake]]))
@@ -154,16 +154,16 @@ def specimens_of(gan: ConditionalGAN, X: Any, y: Any, *, seed: int) -> Specimens
         rows = take(X, np.arange(len(X))[:N_CLOUD]), take(drawn, _first(c_drawn, cloud))
         return Specimens(
             **about,
-            column_names=_column_names(schema.codec)[:N_COLUMNS],
-            synthetic_rows=_texts(take(drawn, pairs)),
-            nearest_rows=_texts(take(X, nearest)),
+            column_names=column_names(schema.codec)[:N_COLUMNS],
+            synthetic_rows=texts_of(take(drawn, pairs)),
+            nearest_rows=texts_of(take(X, nearest)),
             columns=_columns(schema.codec, *rows),
         )
     return Specimens(
         **about,
-        real_pictures=_pictures(schema.encode_X(take(X, of_each))),
-        synthetic_pictures=_pictures(schema.encode_X(take(drawn, pairs))),
-        nearest_pictures=_pictures(schema.encode_X(take(X, nearest))),
+        real_pictures=pictures_of(schema.encode_X(take(X, of_each))),
+        synthetic_pictures=pictures_of(schema.encode_X(take(drawn, pairs))),
+        nearest_pictures=pictures_of(schema.encode_X(take(X, nearest))),
     )
 
 
@@ -176,7 +176,7 @@ def _first(c: Array, counts: Array) -> Array:
     return np.flatnonzero(rank < counts[c])
 
 
-def _features(schema: Schema, X: Any) -> Array:
+def features_of(schema: Schema, X: Any) -> Array:
     """Return pictures shrunk, or encoded rows, as rows of numbers (n, d)."""
     pieces = []
     for start in range(0, len(X), N_CLOUD):
@@ -201,7 +201,7 @@ def _map(features: Array) -> Array:
     return np.pad(places, ((0, 0), (0, 2 - places.shape[1]))).astype(np.float32)
 
 
-def _pictures(x: Tensor) -> Array:
+def pictures_of(x: Tensor) -> Array:
     """Return encoded images as uint8 (n, height, width, channels), large ones shrunk."""
     scale = max(x.shape[2:]) / SIDE_SHOWN
     if scale > 1:
@@ -210,7 +210,7 @@ def _pictures(x: Tensor) -> Array:
     return pictures
 
 
-def _texts(X: Any) -> tuple[tuple[str, ...], ...]:
+def texts_of(X: Any) -> tuple[tuple[str, ...], ...]:
     """Return the first columns of rows as text."""
     rows = (
         X.iloc[:, :N_COLUMNS].to_numpy(dtype=object) if hasattr(X, "iloc") else np.asarray(X)[:, :N_COLUMNS]
@@ -222,7 +222,7 @@ def _text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _column_names(codec: TableCodec) -> tuple[str, ...]:
+def column_names(codec: TableCodec) -> tuple[str, ...]:
     names = range(len(codec.parts)) if codec.columns is None else codec.columns
     return tuple(str(name) for name in names)
 
@@ -230,7 +230,7 @@ def _column_names(codec: TableCodec) -> tuple[str, ...]:
 def _columns(codec: TableCodec, real: Any, drawn: Any) -> tuple[ColumnShares, ...]:
     """Return the shares of the values of the first columns."""
     columns = zip(
-        codec.parts, _column_names(codec), codec.to_numbers(real).T, codec.to_numbers(drawn).T, strict=True
+        codec.parts, column_names(codec), codec.to_numbers(real).T, codec.to_numbers(drawn).T, strict=True
     )
     return tuple(_shares(part.cells, name, a, b) for part, name, a, b in islice(columns, N_COLUMNS))
 

@@ -34,6 +34,7 @@ class SavedGenerator:
     schema: Schema
     seed: int
     history: list[dict[str, Any]]
+    data: str | None = None  # fingerprint of the training data
 
 
 def save_generator(path: Path, saved: SavedGenerator) -> None:
@@ -43,6 +44,7 @@ def save_generator(path: Path, saved: SavedGenerator) -> None:
         "config": saved.config.to_dict(),
         "schema": saved.schema.to_dict(),
         "history": saved.history,
+        "data": saved.data,
         "versions": {name: version(name) for name in ("ganaug", "torch", "numpy")},
     }
     tensors = {f"G.{key}": value for key, value in saved.drawing.G.state_dict().items()}
@@ -112,4 +114,4 @@ def load_generator(path: Path, *, network: Any = None, conditioning: Any = None)
     G = G.eval().requires_grad_(False)
     snapshots = Snapshots.from_tensors(groups["snapshots"])
     drawing = Drawing(G, config.z_dim, snapshots, PIECES[schema.kind], config.snapshot)
-    return SavedGenerator(drawing, config, schema, seed, history)
+    return SavedGenerator(drawing, config, schema, seed, history, about.get("data"))

@@ -1,0 +1,1 @@
+"""Is a generator any good, and are its samples copies: measures beside those of real samples, and words."""

@@ -1,0 +1,365 @@
+"""Are generated samples new, or copies of training samples: pure functions of feature arrays.
+
+`neighbours` searches once per class; the statistics take the classes they are about, one or several.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import hypergeom, norm, rankdata
+from sklearn.neighbors import NearestNeighbors
+
+from ganaug._random import numpy_stream
+from ganaug.errors import DataError
+
+__all__ = [
+    "Authenticity",
+    "DataCopying",
+    "NearDuplicates",
+    "NearerToTraining",
+    "Neighbours",
+    "authenticity",
+    "data_copying",
+    "detectable_share",
+    "exact_duplicates",
+    "near_duplicates",
+    "nearer_to_training",
+    "neighbours",
+]
+
+Array = np.ndarray[Any, Any]
+
+NEAR = 0.5
+N_RELABELLED = 19_999
+LEAST_DISTINCT = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """How far samples of one class are from the nearest real ones, as `neighbours` found it."""
+
+    n_train: int
+    n_holdout: int
+    distance: Array  # (n_fake,) to the nearest training sample
+    row: Array  # (n_fake,) which one
+    own: Array  # (n_fake,) distance from that one to the nearest other training sample that differs from it
+    identical: Array  # (n_fake,) bool, at distance 0
+    holdout_distance: Array  # the same four for held-out samples (n_holdout,), where there are any
+    holdout_own: Array
+    holdout_identical: Array
+    train_near: Array  # (n_train,) bool, near duplicates of another training sample
+    nearest_of_all: Array  # (n_points,) of training and held-out samples: how many fakes are nearest to it
+    in_training: float  # sum of these numbers over the training samples
+
+
+class DataCopying(NamedTuple):
+    """The data-copying test."""
+
+    z: float  # far below 0: nearer to training samples than unseen samples are
+    p_value: float  # of being as near by luck
+
+
+class NearerToTraining(NamedTuple):
+    """How many generated samples have a training sample as their nearest real one."""
+
+    share: float
+    expected: float  # without copying
+    low: float  # 95 % of shares without copying lie between
+    high: float
+    p_value: float
+
+    @property
+    def copied(self) -> float:
+        """Return the share of copies that would explain it: 0 without copying, 1 if all are."""
+        return (self.share - self.expected) / (1 - self.expected)
+
+
+class NearDuplicates(NamedTuple):
+    """Samples that are nearly a training sample."""
+
+    share: float
+    reference: float  # the same of real samples
+    p_value: float
+
+
+class Authenticity(NamedTuple):
+    """Samples that are farther from the nearest training sample than that one is from its own nearest."""
+
+    share: float
+    reference: float  # the same of held-out real samples; nan without
+
+
+def neighbours(train: Array, fake: Array, holdout: Array | None = None) -> Neighbours:
+    """Find the nearest real samples of one class, by Euclidean distance.
+
+    Equal training samples count as one neighbour.
+
+    Parameters
+    ----------
+    train : ndarray of shape (n_train, d)
+        Features of the training samples, at least three different ones.
+    fake : ndarray of shape (n_fake, d)
+        Features of generated samples.
+    holdout : ndarray of shape (n_holdout, d) or None
+        Features of real samples of the same class that the generator has not seen.
+
+    Returns
+    -------
+    Neighbours
+
+    Raises
+    ------
+    DataError
+        If the arrays differ in width, or fewer than three training samples are different.
+
+    Examples
+    --------
+    >>> train = np.array([[0.0], [1.0], [3.0]])
+    >>> found = neighbours(train, np.array([[2.8], [1.0]]))
+    >>> found.distance.round(1).tolist(), found.row.tolist(), found.own.tolist(), found.identical.tolist()
+    ([0.2, 0.0], [2, 1], [2.0, 1.0], [False, True])
+    """
+    train, fake = np.asarray(train, np.float64), np.asarray(fake, np.float64)
+    holdout = train[:0] if holdout is None else np.asarray(holdout, np.float64)
+    if (
+        not train.ndim == fake.ndim == holdout.ndim == 2
+        or len({a.shape[1] for a in (train, fake, holdout)}) > 1
+    ):
+        shapes = ", ".join(str(a.shape) for a in (train, fake, holdout))
+        raise DataError(f"train, fake and holdout must be features (n, d) with the same d; got {shapes}.")
+    distinct, first, which, counts = np.unique(
+        train, axis=0, return_index=True, return_inverse=True, return_counts=True
+    )
+    if len(distinct) < LEAST_DISTINCT:
+        raise DataError(f"train must hold {LEAST_DISTINCT} different samples; got {len(distinct)}.")
+    search = NearestNeighbors(n_neighbors=2, algorithm="brute").fit(distinct)
+    among, other = search.kneighbors()
+    row, distance = _nearest(search, distinct, fake)
+    held_row, held_distance = _nearest(search, distinct, holdout)
+    nearest_of_all, in_training = _shared(train, holdout, fake)
+    return Neighbours(
+        n_train=len(train),
+        n_holdout=len(holdout),
+        distance=distance,
+        row=first[row],
+        own=among[row, 0],
+        identical=distance == 0,
+        holdout_distance=held_distance,
+        holdout_own=among[held_row, 0],
+        holdout_identical=held_distance == 0,
+        train_near=_near_in_training(among, other, counts)[which.reshape(-1)],
+        nearest_of_all=nearest_of_all,
+        in_training=in_training,
+    )
+
+
+def _nearest(search: Any, points: Array, queries: Array) -> tuple[Array, Array]:
+    """Return which point is nearest to each query, and how far it is; exactly 0 where they are equal."""
+    if not len(queries):
+        return np.zeros(0, np.int64), np.zeros(0)
+    rows = search.kneighbors(queries, n_neighbors=1, return_distance=False)[:, 0]
+    return rows, np.linalg.norm(queries - points[rows], axis=1)
+
+
+def _near_in_training(among: Array, other: Array, counts: Array) -> Array:
+    """Return which distinct training samples are near duplicates of what is left without (one of) them."""
+    nearest = other[:, 0]
+    mutual = other[nearest, 0] == np.arange(len(counts))
+    own = np.where(mutual, among[nearest, 1], among[nearest, 0])
+    return np.asarray((counts > 1) | (among[:, 0] < NEAR * own))
+
+
+def _shared(train: Array, holdout: Array, fake: Array) -> tuple[Array, float]:
+    """Return for each real sample how many fakes it is nearest to, and the sum over the training samples.
+
+    Equal samples share what they are nearest to.
+    """
+    if not len(holdout):
+        return np.zeros(0), 0.0
+    points, which = np.unique(np.concatenate([train, holdout]), axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(points)
+    rows, _ = _nearest(search, points, fake)
+    share = (np.bincount(rows, minlength=len(points)) / np.bincount(which, minlength=len(points)))[which]
+    return share, float(share[: len(train)].sum())
+
+
+def data_copying(classes: Sequence[Neighbours]) -> DataCopying:
+    """Test whether generated samples are nearer to training samples than held-out ones are.
+
+    The data-copying test C_T (Meehan et al., 2004.05675) with classes for cells: the Mann-Whitney z of the
+    distances to the nearest training sample. Over several classes it is van Elteren's: each class is ranked
+    for itself and weighs 1 / (n_fake + n_holdout + 1).
+
+    Samples that are merely typical, as a blurred or a collapsed generator's are, are near training samples
+    too and give a low z without being copies: `nearer_to_training` tells these apart.
+
+    Parameters
+    ----------
+    classes : sequence of Neighbours
+        One or several, each with held-out samples.
+
+    Returns
+    -------
+    DataCopying
+        Standard normal z without copying, far below 0 with it, far above 0 where samples are unlike the
+        training samples; and the one-sided p value.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> train, holdout = rng.normal(size=(2, 100, 5))
+    >>> data_copying([neighbours(train, train + 0.01, holdout)]).z < -8
+    True
+    """
+    z, variance = 0.0, 0.0
+    for c in classes:
+        n, m = len(c.distance), len(c.holdout_distance)
+        _need_holdout(n, m)
+        u = rankdata(np.concatenate([c.distance, c.holdout_distance]))[:n].sum() - n * (n + 1) / 2
+        z += (u - n * m / 2) / (n + m + 1)
+        variance += n * m / 12 / (n + m + 1)
+    z = float(z / variance**0.5)
+    return DataCopying(z, float(norm.cdf(z)))
+
+
+def nearer_to_training(classes: Sequence[Neighbours], *, seed: int = 0) -> NearerToTraining:
+    """Test whether the real sample nearest to a generated one is a training sample too often.
+
+    If the generator knows no more of training than of held-out samples, which of them are which does not
+    matter: a training sample is the nearest with the share n_train / (n_train + n_holdout), one half for
+    equal numbers. The p value and the range come from 19,999 random exchanges of training and held-out
+    samples within the classes, and so allow for generated samples that are all alike, typical, or far
+    from any.
+
+    Parameters
+    ----------
+    classes : sequence of Neighbours
+        One or several, each with held-out samples.
+    seed : int, default=0
+        The exchanges depend on it alone.
+
+    Returns
+    -------
+    NearerToTraining
+        Share and expectation over all generated samples, and the one-sided p value.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> train, holdout, new = rng.normal(size=(3, 100, 5))
+    >>> copies = nearer_to_training([neighbours(train, train, holdout)])
+    >>> copies.share, copies.expected, copies.copied, copies.p_value
+    (1.0, 0.5, 1.0, 5e-05)
+    >>> nearer_to_training([neighbours(train, new, holdout)]).p_value > 0.05
+    True
+    """
+    stream = numpy_stream(seed, "exchanges")
+    found, expected, n_fake, drawn = 0.0, 0.0, 0, np.zeros(N_RELABELLED)
+    for c in classes:
+        _need_holdout(len(c.distance), c.n_holdout)
+        values, counts = np.unique(c.nearest_of_all, return_counts=True)
+        drawn += stream.multivariate_hypergeometric(counts, c.n_train, size=N_RELABELLED) @ values
+        found += c.in_training
+        expected += len(c.distance) * c.n_train / (c.n_train + c.n_holdout)
+        n_fake += len(c.distance)
+    low, high = np.quantile(drawn, [0.025, 0.975]) / n_fake
+    as_many = int((drawn > found - 1e-9).sum())
+    return NearerToTraining(
+        found / n_fake, expected / n_fake, float(low), float(high), (1 + as_many) / (1 + N_RELABELLED)
+    )
+
+
+def near_duplicates(classes: Sequence[Neighbours]) -> NearDuplicates:
+    """Test whether more generated samples are nearly a training sample than real samples are.
+
+    Nearly means: less than half as far from it as the nearest other training sample is. The real samples are
+    those held out, and each training sample beside the others. The p value is Fisher's exact one, over
+    several classes the exact conditional one of the sum.
+
+    Parameters
+    ----------
+    classes : sequence of Neighbours
+        One or several; held-out samples are not needed.
+
+    Returns
+    -------
+    NearDuplicates
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> train, new = rng.normal(size=(2, 100, 5))
+    >>> near_duplicates([neighbours(train, np.concatenate([train[:5], new[:45]]))]).share >= 0.1
+    True
+    """
+    chances, hits, n, reference, n_real = [np.ones(1)], 0, 0, 0, 0
+    for c in classes:
+        fake = int((c.distance < NEAR * c.own).sum())
+        among = -(-int(c.train_near.sum()) // 2)  # two that are near each other are one event
+        real = int((c.holdout_distance < NEAR * c.holdout_own).sum()) + among
+        known, drawn = c.n_train // 2 + c.n_holdout, len(c.distance)
+        chances.append(hypergeom.pmf(np.arange(drawn + 1), known + drawn, fake + real, drawn))
+        hits, n, reference, n_real = hits + fake, n + drawn, reference + real, n_real + known
+    p_value = float(reduce(np.convolve, chances)[hits:].sum())
+    return NearDuplicates(hits / n, reference / n_real, min(1.0, p_value))
+
+
+def exact_duplicates(classes: Sequence[Neighbours]) -> tuple[float, float]:
+    """Return the share of generated, and of held-out, samples that equal a training sample; nan for none."""
+    fake, held = (
+        np.concatenate([getattr(c, name) for c in classes]) for name in ("identical", "holdout_identical")
+    )
+    return float(fake.mean()), float(held.mean()) if len(held) else float("nan")
+
+
+def authenticity(classes: Sequence[Neighbours]) -> Authenticity:
+    """Return the share of samples farther from their nearest training sample than that is from its own.
+
+    Authenticity (Alaa et al., 2102.08921); equal training samples count as one. Copies have 0; real samples
+    have about one half, which the held-out ones show.
+
+    Parameters
+    ----------
+    classes : sequence of Neighbours
+        One or several.
+
+    Returns
+    -------
+    Authenticity
+
+    Examples
+    --------
+    >>> train = np.array([[0.0], [1.0], [3.0]])
+    >>> authenticity([neighbours(train, np.array([[2.8], [9.0], [1.0]]))]).share.__round__(3)
+    0.333
+    """
+    fake = np.concatenate([c.distance > c.own for c in classes])
+    held = np.concatenate([c.holdout_distance > c.holdout_own for c in classes])
+    return Authenticity(float(fake.mean()), float(held.mean()) if len(held) else float("nan"))
+
+
+def detectable_share(n_fake: int, n_holdout: int, *, alpha: float) -> float:
+    """Return the share of copies that `data_copying` finds in four of five cases, at most about.
+
+    A share s of copies among samples that are else as new as held-out ones moves the Mann-Whitney statistic
+    by s / 2. Above 1, not even copies throughout are found that surely.
+
+    Examples
+    --------
+    >>> round(detectable_share(200, 40, alpha=0.025), 2)
+    0.28
+    """
+    sd = ((n_fake + n_holdout + 1) / (12 * n_fake * n_holdout)) ** 0.5 if n_holdout else float("inf")
+    return float(2 * sd * (norm.isf(alpha) + norm.isf(0.2)))
+
+
+def _need_holdout(n_fake: int, n_holdout: int) -> None:
+    if not n_fake or not n_holdout:
+        raise DataError(
+            f"the test needs generated and held-out samples; got {n_fake} and {n_holdout}. Hold some real "
+            "samples out of the generator's training."
+        )
