@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ganaug._checks import listed, number
+from ganaug._checks import listed, number, reading
 from ganaug.data.schema import Schema
 from ganaug.errors import CheckpointError
 from ganaug.shards import Rows, Shards, ShardWriter, map_npy, pieces
@@ -66,7 +66,7 @@ def write_bank(
 
 def read_bank(folder: Path, *, verify: bool) -> tuple[Rows | Shards, Rows, Schema]:
     """Return mapped samples and class indices, and the schema; CheckpointError if anything differs."""
-    try:
+    with reading(folder, "a bank"):
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if manifest["format"] not in READABLE:
             raise CheckpointError(
@@ -80,10 +80,6 @@ def read_bank(folder: Path, *, verify: bool) -> tuple[Rows | Shards, Rows, Schem
                 raise ValueError(f"{folder / name} differs from its manifest")
         if _counts(schema, classes) != manifest["counts"]:
             raise ValueError(f"{folder / CLASSES} differs from its manifest")
-    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{folder} is not a bank that ganaug saved, or it was changed: {error}. Generate again."
-        ) from error
     return samples, classes, schema
 
 

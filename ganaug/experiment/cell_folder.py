@@ -2,13 +2,14 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ganaug._checks import empty_folder
+from ganaug._checks import BROKEN, empty_folder, reading
 from ganaug.errors import CheckpointError
 from ganaug.experiment.cells import Cell
 from ganaug.experiment.held_out import Tried
@@ -42,24 +43,33 @@ class CellFolder:
         cells = []
         for path in sorted((self.path / "cells").glob("*.safetensors")):
             try:
-                tensors, about = load_tensors(path)
+                cells.append(self._read(path))
             except CheckpointError:
                 path.unlink()
-                continue
+        return cells
+
+    def _read(self, path: Path) -> Cell:
+        """Return the cell of a file; CheckpointError if it is not one of this comparison."""
+        tensors, about = load_tensors(path)
+        with reading(path, "a cell"):
             arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
             plain = {"admitted": (), **about["cell"]}
             plain["tried"] = tuple(Tried(*each) for each in plain["tried"])
             plain["admitted"] = tuple(Admitted(*each) for each in plain["admitted"])
-            cells.append(Cell(**{"y_score": None, **plain, **arrays}))
-        return cells
+            cell = Cell(**{"y_score": None, **plain, **arrays})
+            if self._name(cell) != path.name or not cell.is_sound(len(self.plan.names)):
+                raise ValueError(f"it holds {cell.arm!r} of seed {cell.seed}")
+        return cell
+
+    def _name(self, cell: Cell) -> str:
+        return f"{cell.seed:04d}-{list(self.plan.arms).index(cell.arm):02d}.safetensors"
 
     def write(self, cell: Cell) -> None:
         """Write one cell."""
         arrays = {k: v for k, v in vars(cell).items() if isinstance(v, np.ndarray)}
         plain = {k: v for k, v in vars(cell).items() if k not in arrays and v is not None}
-        name = f"{cell.seed:04d}-{list(self.plan.arms).index(cell.arm):02d}.safetensors"
         tensors = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in arrays.items()}
-        save_tensors(self.path / "cells" / name, tensors, {"cell": plain})
+        save_tensors(self.path / "cells" / self._name(cell), tensors, {"cell": plain})
 
     def write_generator(self, trained: Trained) -> None:
         """Write the generator of a seed."""
@@ -73,11 +83,14 @@ class CellFolder:
         folder, config = self._generator(seed), self.plan.config
         own = {k: v for k in ("network", "conditioning") if not isinstance(v := getattr(config, k), str)}
         try:
-            seconds = json.loads((folder / "seconds.json").read_text(encoding="utf-8"))
-            return Trained(seed, load(folder, device=self.plan.device, **own), float(seconds))
-        except (OSError, ValueError, CheckpointError):
-            for file in folder.glob("*"):
-                file.unlink()
+            with reading(folder, "a generator"):
+                seconds = json.loads((folder / "seconds.json").read_text(encoding="utf-8"))
+                return Trained(seed, load(folder, device=self.plan.device, **own), float(seconds))
+        except CheckpointError:
+            if folder.is_symlink():
+                folder.unlink()  # and what it leads to stays
+            elif folder.exists():
+                shutil.rmtree(folder)
             return None
 
     def _generator(self, seed: int) -> Path:
@@ -85,8 +98,8 @@ class CellFolder:
 
     def _compare(self) -> None:
         try:
-            there = json.loads((self.path / ABOUT).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            there = dict(json.loads((self.path / ABOUT).read_text(encoding="utf-8")))
+        except BROKEN as error:
             raise CheckpointError(
                 f"{self.path} must be the folder of a comparison to go on with; {ABOUT} cannot be read: "
                 f"{error}. Start without resume (--resume)."

@@ -1,7 +1,10 @@
 """Damage to files: blind changes of bytes, and changes of meaning inside JSON, all from one seed."""
 
+import io
 import json
+import pickle
 import struct
+import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +27,7 @@ def _span(rng: Rng, content: bytes) -> slice:
 
 
 def flip_bit(rng: Rng, content: bytes) -> bytes:
+    content = content or b"\0"
     i = _place(rng, content)
     return content[:i] + bytes([content[i] ^ 1 << int(rng.integers(8))]) + content[i + 1 :]
 
@@ -65,7 +69,9 @@ def swap(rng: Rng, content: bytes) -> bytes:
 def set_integer(rng: Rng, content: bytes) -> bytes:
     i, width = _place(rng, content), int(rng.choice([1, 2, 4, 8]))
     value = INTERESTING[rng.integers(len(INTERESTING))] & (1 << 8 * width) - 1
-    return content[:i] + value.to_bytes(width, "little" if rng.random() < 0.5 else "big") + content[i + width :]
+    return (
+        content[:i] + value.to_bytes(width, "little" if rng.random() < 0.5 else "big") + content[i + width :]
+    )
 
 
 def edit_digit(rng: Rng, content: bytes) -> bytes:
@@ -76,6 +82,36 @@ def edit_digit(rng: Rng, content: bytes) -> bytes:
     i = places[rng.integers(len(places))]
     new = (b"", b"9" * int(rng.integers(1, 19)), b"-1", str(rng.integers(10)).encode())[rng.integers(4)]
     return content[:i] + new + content[i + 1 :]
+
+
+class Code:
+    """An object whose unpickling runs code, which leaves a mark in the process."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return exec, (f"import sys; sys.modules[{CANARY!r}] = sys",)
+
+
+CANARY = "canary_of_the_mine"
+"""Name of the module that is there once the code of a pickle ran."""
+
+
+def plant_code(rng: Rng, content: bytes) -> bytes:
+    """Return a pickle, alone or as numpy and torch pack it, in the place of all or the end of a file."""
+    packed = io.BytesIO()
+    pack = rng.integers(5)
+    if pack == 0:
+        return pickle.dumps(Code())
+    if pack == 1:
+        return content[: _place(rng, content)] + pickle.dumps(Code())
+    if pack == 2:
+        np.save(packed, np.array([Code()], dtype=object))
+    elif pack == 3:
+        np.savez(packed, x=np.array([Code()] * 4, dtype=object), y=np.arange(4) % 2)
+    else:
+        with zipfile.ZipFile(packed, "w") as file:
+            for name, part in (("a/data.pkl", pickle.dumps(Code())), ("a/version", b"3")):
+                file.writestr(name, part)
+    return packed.getvalue()
 
 
 BYTES: dict[str, Callable[[Rng, bytes], bytes]] = {
@@ -89,14 +125,15 @@ BYTES: dict[str, Callable[[Rng, bytes], bytes]] = {
     "bytes swapped": swap,
     "integer set": set_integer,
     "digit edited": edit_digit,
+    "code planted": plant_code,
 }
 """Every way to damage bytes, by name."""
 
 WEIRD: tuple[Any, ...] = (
     None, True, 0, -1, 1, 2, 10**9, 10**12, -(10**18), 2**63, 10**400, 0.5, -0.0, float("nan"), float("inf"),
-    1e308, "", "x", "O", "|O", "|V1000000000", "<U1000000000", "<M8[ns]", "object", "category", "table", "image",
-    "nchw", "pandas", "torch", "integer", "\ud800", "\x00", "../../x", "builtins:eval", "A" * 5000, [], [[]], {},
-    [0], [-1], [10**9] * 3, ["a", "a"], [1, "a"], {"type": "os:system"}, [float("nan")],
+    1e308, "", "x", "O", "|O", "|V1000000000", "<U1000000000", "<M8[ns]", "object", "category", "table",
+    "image", "nchw", "pandas", "torch", "integer", "\ud800", "\x00", "../../x", "builtins:eval", "A" * 5000,
+    [], [[]], {}, [0], [-1], [10**9] * 3, ["a", "a"], [1, "a"], {"type": "os:system"}, [float("nan")],
 )  # fmt: skip
 """Values that no `to_dict` writes in the place where they are put."""
 

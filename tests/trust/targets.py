@@ -5,8 +5,6 @@ A format is one more entry of `TARGETS`.
 
 import hashlib
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,14 +12,13 @@ from typing import Any
 import mutations
 import numpy as np
 import pandas as pd
+from hunt import Damage, Target
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from ganaug import ConditionalGAN, GANConfig, SampleBank, compare, load
 from ganaug.data.sources import open_data
-from ganaug.errors import CheckpointError, DataError, GanaugError
-
-Damage = Mapping[str, Callable[[np.random.Generator, bytes], bytes]]
+from ganaug.errors import DataError
 
 JSON: Damage = {**mutations.BYTES, "value changed": mutations.change_json_text}
 RESEALED: Damage = {"resealed": mutations.reseal}
@@ -36,19 +33,6 @@ TINY = GANConfig(
     snapshot="both",
     precision="float32",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """One kind of file or folder; `open` returns its meaning in plain values, or raises one of `errors`."""
-
-    make: Callable[[Path], None]
-    open: Callable[[Path], Any]
-    errors: tuple[type[GanaugError], ...] = (CheckpointError,)
-    damage: Damage = field(default_factory=lambda: mutations.BYTES)
-    files: str = "*"  # which of them are damaged
-    sealed: bool = False  # a sha256 lies over them: opened at all, they mean what they meant
-    cost: int = 1  # how many times as long as others a case takes
 
 
 def digest(*values: Any) -> str:
@@ -93,7 +77,9 @@ def rows() -> tuple[pd.DataFrame, np.ndarray]:
 def gan(kind: str) -> ConditionalGAN:
     X, y = images() if kind == "images" else rows()
     config = TINY if kind == "images" else TINY.from_dict({**TINY.to_dict(), "network": "residual-mlp"})
-    return ConditionalGAN(config=config, random_state=0).fit(X, y, names=[f"class {v}" for v in sorted(set(y))])
+    return ConditionalGAN(config=config, random_state=0).fit(
+        X, y, names=[f"class {v}" for v in sorted(set(y))]
+    )
 
 
 def drawn(gan: ConditionalGAN) -> list[Any]:
@@ -107,7 +93,11 @@ def open_bank(folder: Path) -> list[Any]:
     schema = bank.schema
     values = bank.samples[:]
     shown = values if not hasattr(schema.codec, "from_numbers") else schema.codec.from_numbers(values)
-    return [digest(shown, bank.class_indices), {str(k): n for k, n in bank.counts.items()}, list(schema.names)]
+    return [
+        digest(shown, bank.class_indices),
+        {str(k): n for k, n in bank.counts.items()},
+        list(schema.names),
+    ]
 
 
 def start_run(folder: Path) -> None:
@@ -149,8 +139,7 @@ def write_csv(path: Path) -> None:
 
 
 def write_images(folder: Path, suffix: str) -> None:
-    X, y = images()
-    for i, (image, label) in enumerate(zip(X[:4], [0, 0, 1, 1], strict=True)):
+    for i, (image, label) in enumerate(zip(images()[0][:4], [0, 0, 1, 1], strict=True)):
         (folder / f"class {label}").mkdir(exist_ok=True)
         shown = Image.fromarray((image * 15).repeat(2, 0).repeat(2, 1))
         shown.save(folder / f"class {label}" / f"{i}{suffix}")
