@@ -1,6 +1,7 @@
 """Every argument message is built here: the name, what was expected, what came, how to mend it."""
 
 import difflib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,13 @@ from ganaug.errors import CheckpointError, ConfigError, DataError, OutputExistsE
 
 BROKEN = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 """What a description raises that was damaged, or made to harm: it may hold anything in any place."""
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file holds; a pipe or a device in its place raises ValueError."""
+    if not path.is_file():
+        raise ValueError(f"{path} is no file")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @contextmanager

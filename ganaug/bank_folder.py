@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ganaug._checks import listed, number, reading
+from ganaug._checks import listed, number, read_json, reading
 from ganaug.data.schema import Schema
 from ganaug.errors import CheckpointError
 from ganaug.shards import Rows, Shards, ShardWriter, map_npy, pieces
@@ -67,7 +67,7 @@ def write_bank(
 def read_bank(folder: Path, *, verify: bool) -> tuple[Rows | Shards, Rows, Schema]:
     """Return mapped samples and class indices, and the schema; CheckpointError if anything differs."""
     with reading(folder, "a bank"):
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(folder / MANIFEST)
         if manifest["format"] not in READABLE:
             raise CheckpointError(
                 f"{folder} has format {manifest['format']!r}; this version reads formats {listed(READABLE)}. "

@@ -11,6 +11,7 @@ from ganaug.commands.fit import fit
 from ganaug.commands.generate import generate
 from ganaug.commands.options import EXIT_DATA, EXIT_DIVERGED, EXIT_ERROR
 from ganaug.errors import DataError, GanaugError, GanaugWarning, TrainingDivergedError
+from ganaug.terminal import shown
 
 app = typer.Typer(
     name="ganaug",
@@ -53,9 +54,9 @@ def main() -> None:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
     kind = "warning" if issubclass(category, GanaugWarning) else category.__name__
-    typer.echo(f"{kind}: {' '.join(str(message).split())}", err=True)
+    typer.echo(shown(f"{kind}: {' '.join(str(message).split())}"), err=True)
 
 
 def _fail(error: Exception, code: int) -> None:
-    typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+    typer.echo(shown(f"error: {' '.join(str(error).split())}"), err=True)
     sys.exit(code)

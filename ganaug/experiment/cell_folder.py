@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganaug._checks import BROKEN, empty_folder, reading
+from ganaug._checks import BROKEN, empty_folder, read_json, reading
 from ganaug.errors import CheckpointError
 from ganaug.experiment.cells import Cell
 from ganaug.experiment.held_out import Tried
@@ -84,7 +84,7 @@ class CellFolder:
         own = {k: v for k in ("network", "conditioning") if not isinstance(v := getattr(config, k), str)}
         try:
             with reading(folder, "a generator"):
-                seconds = json.loads((folder / "seconds.json").read_text(encoding="utf-8"))
+                seconds = read_json(folder / "seconds.json")
                 return Trained(seed, load(folder, device=self.plan.device, **own), float(seconds))
         except CheckpointError:
             if folder.is_symlink():
@@ -98,7 +98,7 @@ class CellFolder:
 
     def _compare(self) -> None:
         try:
-            there = dict(json.loads((self.path / ABOUT).read_text(encoding="utf-8")))
+            there = dict(read_json(self.path / ABOUT))
         except BROKEN as error:
             raise CheckpointError(
                 f"{self.path} must be the folder of a comparison to go on with; {ABOUT} cannot be read: "

@@ -8,6 +8,7 @@ import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import mutations
 import numpy as np
@@ -109,8 +110,8 @@ def start_run(folder: Path) -> None:
 
 
 def finish_run(folder: Path) -> list[Any]:
-    gan = ConditionalGAN(config=TINY, random_state=0).fit(*images(), out=folder, resume=True)
-    return drawn(gan)
+    with mock.patch("ganaug.training.run.draw_curves", lambda _, file: file.touch()):  # most of the time
+        return drawn(ConditionalGAN(config=TINY, random_state=0).fit(*images(), out=folder, resume=True))
 
 
 COMPARISON: dict[str, Any] = {
