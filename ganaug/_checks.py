@@ -1,13 +1,37 @@
 """Every argument message is built here: the name, what was expected, what came, how to mend it."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ganaug.errors import ConfigError, DataError, OutputExistsError
+from ganaug.errors import CheckpointError, ConfigError, DataError, OutputExistsError
+
+BROKEN = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+"""What a description raises that was damaged, or made to harm: it may hold anything in any place."""
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file holds; a pipe or a device in its place raises ValueError."""
+    if not path.is_file():
+        raise ValueError(f"{path} is no file")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def reading(path: str | Path, what: str) -> Iterator[None]:
+    """Turn whatever a broken description raises into a CheckpointError that names the file."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except BROKEN as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        raise CheckpointError(f"{path} is not {what} that ganaug saved, or was changed: {reason}.") from error
 
 
 def did_you_mean(value: object, known: Iterable[object]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ganaug._checks import listed
+from ganaug._checks import listed, reading
 from ganaug.data.schema import Schema
 from ganaug.errors import CheckpointError, DataError
 from ganaug.formats import BANK, format_of
@@ -22,7 +22,7 @@ CLASSES = "classes.npy"
 def read_bank(folder: Path, *, verify: bool) -> tuple[Rows | Shards, Rows, Schema]:
     """Return mapped samples and class indices, and the schema; CheckpointError if anything differs."""
     manifest = read_manifest(folder)
-    try:
+    with reading(folder, "a bank"):
         if manifest.get("layout", "bank") != "bank":
             raise ValueError(f"it holds a {manifest['layout']}: open it with SampleBank.from_files")
         schema = Schema.from_dict(manifest["schema"])
@@ -31,10 +31,6 @@ def read_bank(folder: Path, *, verify: bool) -> tuple[Rows | Shards, Rows, Schem
             verify_files(folder, manifest["sha256"])
         if _counts(schema, classes) != manifest["counts"]:
             raise ValueError(f"{folder / CLASSES} differs from its manifest")
-    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{folder} is not a bank that ganaug saved, or it was changed: {error}. Generate again."
-        ) from error
     return samples, classes, schema
 
 

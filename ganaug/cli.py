@@ -16,6 +16,7 @@ from ganaug.commands.generate import generate
 from ganaug.commands.options import EXIT_DATA, EXIT_DIVERGED, EXIT_ERROR, EXIT_RESUME
 from ganaug.commands.report import report
 from ganaug.errors import DataError, GanaugError, GanaugWarning, TrainingDivergedError
+from ganaug.terminal import shown
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
 
@@ -72,13 +73,13 @@ def main() -> None:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
     kind = "warning" if issubclass(category, GanaugWarning) else category.__name__
-    typer.echo(f"{kind}: {' '.join(str(message).split())}", err=True)
+    typer.echo(shown(f"{kind}: {' '.join(str(message).split())}"), err=True)
 
 
 def _fail(error: Exception, code: int) -> None:
     text = " ".join(str(error).split())
     _tell_json(text, code)
-    typer.echo(f"error: {text}", err=True)
+    typer.echo(shown(f"error: {text}"), err=True)
     sys.exit(code)
 
 

@@ -113,13 +113,15 @@ class Shards:
 
 def map_npy(file: Path) -> np.memmap[Any, Any]:
     """Return the array of a .npy file, memory-mapped, if the file is as large as its header says."""
+    if not file.is_file():
+        raise ValueError(f"{file} is no file")
     try:
         with open(file, "rb") as opened:
             version = np.lib.format.read_magic(opened)
             shape, _, dtype = np.lib.format.read_array_header_1_0(opened)
             size = opened.tell() + math.prod(shape) * dtype.itemsize
         whole = version == (1, 0) and size == file.stat().st_size and min(shape, default=0) >= 0
-    except ValueError:
+    except Exception:  # numpy's reader of headers raises what its tokenizer and parser do
         whole = False
     if not whole:
         raise ValueError(f"{file} is cut, too long or no .npy file")

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from ganaug.experiment.comparison import Comparison
 
 
+def shown(text: str) -> str:
+    """Return text whose control letters, which could steer a terminal, are written as escapes."""
+    return "".join(ch if ch.isprintable() or ch in "\n\t" else repr(ch)[1:-1] for ch in text)
+
+
 @contextmanager
 def progress(what: str, total: int | None, unit: str, *, quiet: bool = False) -> Iterator[Any]:
     """Show a bar and a line of text on stderr, if that is a terminal; yields advance(done, text, total)."""
@@ -38,7 +43,7 @@ def progress(what: str, total: int | None, unit: str, *, quiet: bool = False) ->
         rate = unit if speed is None or unit == "cells" else f"{unit}, {speed:.0f}/s"
         bar.update(task, completed=done if total is None else min(done, total), total=total, rate=rate)
         if text is not None:
-            status.plain = text
+            status.plain = shown(text)
 
     with Live(Group(bar, status), console=console, refresh_per_second=4):
         yield advance
@@ -101,5 +106,5 @@ def _rows(title: str, frame: "pd.DataFrame") -> "Table":
             justify="left" if column in ("arm", "twin", "class", "verdict") else "right",
         )
     for row in frame.itertuples(index=False):
-        table.add_row(*(Text(f"{v:z.2f}" if isinstance(v, float) else str(v)) for v in row))
+        table.add_row(*(Text(f"{v:z.2f}" if isinstance(v, float) else shown(str(v))) for v in row))
     return table

@@ -8,6 +8,7 @@ import numpy as np
 
 from ganaug.data.cells import N_COMMON, UNSEEN, Cells, Floats
 from ganaug.data.storage import Array, set_fields, with_tuples
+from ganaug.errors import DataError
 
 N_KNOTS = 257
 MAX_LEVELS, MIN_PER_LEVEL = 16, 5
@@ -107,4 +108,7 @@ class Column:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Column":
         """Return the column that `to_dict` described."""
-        return cls(**{**with_tuples(values), "cells": Cells.from_dict(values["cells"])})
+        column = cls(**{**with_tuples(values), "cells": Cells.from_dict(values["cells"])})
+        if not np.isfinite([*column.atoms, *column.knots, *column.counts]).all():
+            raise DataError("the atoms and knots of a column must be finite numbers.")
+        return column

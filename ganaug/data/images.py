@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from ganaug._checks import finite
+from ganaug.data.storage import known_dtype
 from ganaug.errors import DataError
 
 MIN_SIDE, MAX_SIDE = 8, 128
-MAX_BYTE = 255
+MAX_BYTE, MAX_LEVELS = 255, 65535
 PIECE_VALUES = 1 << 20
 
 
@@ -151,8 +152,25 @@ class ImageCodec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "ImageCodec":
-        """Return the codec that `to_dict` described."""
-        return cls(**{**values, "shape": tuple(values["shape"])})
+        """Return the codec that `to_dict` described; an error if no `fit` gives such a one."""
+        codec = cls(**{**values, "shape": tuple(values["shape"])})
+        channels, height, width = codec.shape
+        sound = (
+            codec.layout in ("nhw", "nchw", "nhwc")
+            and type(channels) is int
+            and channels in (1, 3)
+            and all(type(s) is int and MIN_SIDE <= s <= MAX_SIDE for s in (height, width))
+            and known_dtype(codec.dtype).kind in "uifb"
+            and -math.inf < codec.low < codec.high < math.inf
+            and (codec.levels is None or (type(codec.levels) is int and 1 <= codec.levels <= MAX_LEVELS))
+        )
+        if not sound:
+            raise DataError(f"there are no images such as {str(values)[:200]}.")
+        return codec
+
+    def examples(self) -> Tensor:
+        """Return encoded images that together show whether all can be decoded."""
+        return torch.zeros(1, *self.shape)
 
 
 def _layout(shape: tuple[int, ...]) -> str:
@@ -192,7 +210,7 @@ def _range(X: np.ndarray[Any, Any]) -> tuple[float, float]:
 def _candidate_levels(X: np.ndarray[Any, Any], low: float, high: float) -> int | None:
     """Return into how many steps the range may be cut so that all values fall on one."""
     span = high - low
-    small = span == int(span) and span <= 65535 and max(abs(low), abs(high)) < 2**52
+    small = span == int(span) and span <= MAX_LEVELS and max(abs(low), abs(high)) < 2**52
     if small and (X.dtype.kind != "f" or not any(np.any(X[rows] % 1) for rows in _pieces(X))):
         return int(span)
     return MAX_BYTE if X.dtype.kind == "f" and span in (1.0, 2.0) else None

@@ -10,9 +10,12 @@ from torch import Tensor
 
 from ganaug._checks import did_you_mean, known_name, listed, number
 from ganaug.data.images import ImageCodec
-from ganaug.data.storage import Storage, plain, read
+from ganaug.data.storage import Storage, known_dtype, plain, read
 from ganaug.data.tables import MISSING, TableCodec, known_names, odd_names
 from ganaug.errors import ConfigError, DataError
+
+CONTAINERS = ("numpy", "torch", "pandas")
+MAX_LABEL_BYTES = 1 << 28
 
 CODECS: dict[str, type[ImageCodec] | type[TableCodec]] = {"image": ImageCodec, "table": TableCodec}
 
@@ -165,16 +168,27 @@ class Schema:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Schema":
-        """Return the schema that `to_dict` described."""
-        return cls(
+        """Return the schema that `to_dict` described; an error of any kind if it cannot be one."""
+        dtype = known_dtype(values["label_dtype"])
+        if len(values["labels"]) * dtype.itemsize > MAX_LABEL_BYTES:
+            raise DataError(f"labels must take at most {MAX_LABEL_BYTES} bytes; got dtype {dtype}.")
+        schema = cls(
             codec=CODECS[values["kind"]].from_dict(values["codec"]),
-            labels=np.array(values["labels"], dtype=np.dtype(values["label_dtype"])),
+            labels=np.array(values["labels"], dtype=dtype),
             names=tuple(values["names"]),
-            x_container=values["x_container"],
-            y_container=values["y_container"],
+            x_container=known_name("x_container", values["x_container"], CONTAINERS),
+            y_container=known_name("y_container", values["y_container"], CONTAINERS),
             y_name=known_names([values["y_name"]])[0],
             y_storage=None if values["y_storage"] is None else Storage.from_dict(values["y_storage"]),
         )
+        n = len(schema.labels)
+        if not np.array_equal(checked_labels(schema.labels)[0], schema.labels):
+            raise DataError(f"labels must be sorted and distinct; got {listed(schema.labels)}.")
+        if len(schema.names) != n or not all(isinstance(name, str) for name in schema.names):
+            raise DataError(f"names must be {n} texts; got {listed(schema.names)}.")
+        schema.decode_y(np.arange(n))
+        schema.decode_X(schema.codec.examples())
+        return schema
 
 
 def kind_of(X: Any) -> str:

@@ -43,6 +43,8 @@ ARROW_TEXT = "pyarrow text"
 """Name of pandas' dtype for text in Arrow, whose own name means another one."""
 
 HIGHEST = 1e300
+MAX_ITEM_BYTES = 1 << 18
+"""Of a cell or label of numpy's own text, which gives the longest one's room to each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +106,20 @@ class Storage:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Storage":
         """Return the storage that `to_dict` described."""
-        return cls(**with_tuples(values))
+        found = cls(**with_tuples(values))
+        if not found.extension:
+            known_dtype(found.dtype)
+        elif "dateutil" in found.dtype:  # whose zones may be any file
+            raise DataError(f"zones must be those of zoneinfo; got dtype {found.dtype[:60]!r}.")
+        return found
+
+
+def known_dtype(name: str) -> np.dtype[Any]:
+    """Return the dtype of numpy that a file names, if it is one that data can have."""
+    dtype = np.dtype(name)
+    if not isinstance(name, str) or dtype.kind not in "biufmMUO" or dtype.itemsize > MAX_ITEM_BYTES:
+        raise DataError(f"dtypes must be those of numbers, dates and text; got {str(name)[:60]!r}.")
+    return dtype
 
 
 def set_fields(described: Any) -> dict[str, Any]:

@@ -12,12 +12,14 @@ from torch import Tensor
 
 from ganaug._checks import known_name, listed
 from ganaug._random import numpy_stream
-from ganaug.data.cells import Cells, Floats
+from ganaug.data.cells import N_COMMON, Cells, Floats
 from ganaug.data.columns import UNKNOWN, Column
 from ganaug.data.storage import plain
 from ganaug.errors import DataError
 
 MISSING = ("keep", "fill")
+MAX_PLACES = N_COMMON + 3
+"""Frequent categories, the last of 64, a missing cell, and where the scalar speaks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,14 +171,27 @@ class TableCodec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TableCodec":
-        """Return the codec that `to_dict` described."""
+        """Return the codec that `to_dict` described; an error of any kind if no `fit` gives such a one."""
         columns = values["columns"]
-        return cls(
+        codec = cls(
             columns=None if columns is None else known_names(columns),
             index_dtype=values["index_dtype"],
             index_names=known_names(values["index_names"]),
-            missing=values["missing"],
+            missing=known_name("missing", values["missing"], MISSING),
             parts=tuple(Column.from_dict(part) for part in values["parts"]),
+        )
+        if not codec.blocks or max(codec.blocks) > MAX_PLACES:
+            raise DataError(
+                f"rows must have blocks of up to {MAX_PLACES} places; got {listed(codec.blocks)}."
+            )
+        return codec
+
+    def examples(self) -> Tensor:
+        """Return encoded rows that hold each place of each one-hot, and ends and middle of scalars."""
+        n = max(3, *self.blocks)
+        scalar = torch.linspace(-1, 1, n)[:, None]
+        return torch.cat(
+            [scalar if w == 1 else torch.eye(w).repeat(-(-n // w), 1)[:n] for w in self.blocks], 1
         )
 
     def _packed(self, X: Any) -> Floats:

@@ -2,13 +2,14 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ganaug._checks import empty_folder
+from ganaug._checks import BROKEN, empty_folder, read_json, reading
 from ganaug.errors import CheckpointError
 from ganaug.experiment.cells import Cell
 from ganaug.experiment.held_out import Tried
@@ -29,11 +30,12 @@ def cell_files(folder: Path) -> list[Path]:
 def read_cell(path: Path) -> Cell:
     """Return the cell of a file; CheckpointError if it is damaged."""
     tensors, about = load_tensors(path)
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    plain = {"admitted": (), **about["cell"]}
-    plain["tried"] = tuple(Tried(*each) for each in plain["tried"])
-    plain["admitted"] = tuple(Admitted(*each) for each in plain["admitted"])
-    return Cell(**{"y_score": None, **plain, **arrays})
+    with reading(path, "a cell"):
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        plain = {"admitted": (), **about["cell"]}
+        plain["tried"] = tuple(Tried(*each) for each in plain["tried"])
+        plain["admitted"] = tuple(Admitted(*each) for each in plain["admitted"])
+        return Cell(**{"y_score": None, **plain, **arrays})
 
 
 class CellFolder:
@@ -57,18 +59,27 @@ class CellFolder:
         cells = []
         for path in cell_files(self.path):
             try:
-                cells.append(read_cell(path))
+                cells.append(self._checked(path, read_cell(path)))
             except CheckpointError:
                 path.unlink()
         return cells
+
+    def _checked(self, path: Path, cell: Cell) -> Cell:
+        """Return a cell; CheckpointError if it is not the one that the name of its file says."""
+        with reading(path, "a cell"):
+            if self._name(cell) != path.name or not cell.is_sound(len(self.plan.names)):
+                raise ValueError(f"it holds {cell.arm!r} of seed {cell.seed}")
+        return cell
+
+    def _name(self, cell: Cell) -> str:
+        return f"{cell.seed:04d}-{list(self.plan.arms).index(cell.arm):02d}.safetensors"
 
     def write(self, cell: Cell) -> None:
         """Write one cell."""
         arrays = {k: v for k, v in vars(cell).items() if isinstance(v, np.ndarray)}
         plain = {k: v for k, v in vars(cell).items() if k not in arrays and v is not None}
-        name = f"{cell.seed:04d}-{list(self.plan.arms).index(cell.arm):02d}.safetensors"
         tensors = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in arrays.items()}
-        save_tensors(self.path / "cells" / name, tensors, {"cell": plain})
+        save_tensors(self.path / "cells" / self._name(cell), tensors, {"cell": plain})
 
     def write_generator(self, trained: Trained) -> None:
         """Write the generator of a seed."""
@@ -82,11 +93,14 @@ class CellFolder:
         folder, config = self._generator(seed), self.plan.config
         own = {k: v for k in ("network", "conditioning") if not isinstance(v := getattr(config, k), str)}
         try:
-            seconds = json.loads((folder / "seconds.json").read_text(encoding="utf-8"))
-            return Trained(seed, load(folder, device=self.plan.device, **own), float(seconds))
-        except (OSError, ValueError, CheckpointError):
-            for file in folder.glob("*"):
-                file.unlink()
+            with reading(folder, "a generator"):
+                seconds = read_json(folder / "seconds.json")
+                return Trained(seed, load(folder, device=self.plan.device, **own), float(seconds))
+        except CheckpointError:
+            if folder.is_symlink():
+                folder.unlink()  # and what it leads to stays
+            elif folder.exists():
+                shutil.rmtree(folder)
             return None
 
     def _generator(self, seed: int) -> Path:
@@ -94,8 +108,8 @@ class CellFolder:
 
     def _compare(self) -> None:
         try:
-            there = json.loads((self.path / ABOUT).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            there = dict(read_json(self.path / ABOUT))
+        except BROKEN as error:
             raise CheckpointError(
                 f"{self.path} must be the folder of a comparison to go on with; {ABOUT} cannot be read: "
                 f"{error}. Start without resume (--resume)."

@@ -30,6 +30,19 @@ class Cell:
     tried: tuple[Tried, ...] = ()  # the candidates of an arm that chooses, if samples could be held out
     admitted: tuple[Admitted, ...] = ()  # of each class, where the arm has a gate
 
+    def is_sound(self, n_classes: int) -> bool:
+        """Whether the parts fit together, which those of a file may not."""
+        n, score = len(self.y_true), self.y_score
+        classes = [self.y_true, self.y_pred]
+        return (
+            all(c.shape == (n,) and c.dtype.kind in "iu" and n > 0 for c in classes)
+            and all(0 <= c.min() <= c.max() < n_classes for c in classes)
+            and (score is None or (score.shape == (n, n_classes) and score.dtype.kind == "f"))
+            and all(type(v) is int and v >= 0 for v in (self.n_train, self.n_extra))
+            and all(isinstance(v, float) for v in (self.fit_seconds, self.gan_seconds))
+            and isinstance(self.start, str)
+        )
+
     @property
     def chosen(self) -> Tried | None:
         """The candidate that was taken: the first of those with the best score."""

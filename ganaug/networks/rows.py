@@ -36,12 +36,14 @@ class RowHead(nn.Module):
     def __init__(self, blocks: Sequence[int], *, temperature: float = 0.5):
         super().__init__()
         self.temperature, self.widths = temperature, list(blocks)
-        widths = torch.tensor(self.widths)
-        block = torch.arange(len(widths)).repeat_interleave(widths)  # (n_numbers,) whose block each is
+        widths = torch.tensor(self.widths, device="cpu")  # also under `torch.device("meta")`
+        numbers = torch.arange(len(widths), device="cpu")
+        block = numbers.repeat_interleave(widths)  # (n_numbers,) whose block each is
         self.mixed = bool((widths > 1).any())
         self.register_buffer("scalar", (widths == 1)[block], persistent=False)
         self.register_buffer("block", block, persistent=False)
-        self.register_buffer("member", torch.nn.functional.one_hot(block).float(), persistent=False)
+        member = torch.nn.functional.one_hot(block).float() if self.mixed else torch.empty(0)
+        self.register_buffer("member", member, persistent=False)
 
     def forward(self, numbers: Tensor) -> Tensor:
         if not self.mixed:

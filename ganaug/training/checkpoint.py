@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ganaug._checks import reading
 from ganaug.errors import CheckpointError
 
 FORMAT = 2
@@ -52,19 +53,21 @@ def load_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], di
     if not path.is_file():
         raise CheckpointError(f"{path} must be a file that ganaug saved; there is no such file.")
     try:
-        with safe_open(path, framework="pt", device=device) as file:
+        with reading(path, "a file"), safe_open(path, framework="pt", device=device) as file:
             header = file.metadata() or {}
             about = json.loads(header["ganaug"])
+            number = about.get("format")
             names = file.keys()
             tensors = {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            sound = header.get("sha256") == sha256_of(tensors, header["ganaug"])
+    except SafetensorError as error:
         raise CheckpointError(f"{path} is not a file that ganaug saved, or is damaged: {error}.") from error
-    if about.get("format") != FORMAT:
+    if number != FORMAT:
         raise CheckpointError(
-            f"{path} has format {about.get('format')!r}; this version reads format {FORMAT}. "
+            f"{path} has format {number!r}; this version reads format {FORMAT}. "
             "Open it with the version of ganaug that wrote it, or fit again."
         )
-    if header.get("sha256") != sha256_of(tensors, header["ganaug"]):
+    if not sound:
         raise CheckpointError(f"{path} is damaged: its content does not match its sha256.")
     return tensors, about
 

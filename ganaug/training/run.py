@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ganaug._checks import empty_folder
+from ganaug._checks import empty_folder, reading
 from ganaug.errors import CheckpointError, GanaugWarning
 from ganaug.training.checkpoint import load_tensors, save_tensors
 from ganaug.training.curves import draw_curves
@@ -49,9 +50,9 @@ class RunFolder:
         self, state: GANState, history: list[dict[str, Any]], draw_grid: Callable[[], Any] | None
     ) -> None:
         """Write the figures, their curves, a picture of samples where there is one, and a checkpoint."""
-        lines = [json.dumps(line) + "\n" for line in history]
-        (self.path / "history.jsonl").write_text("".join(lines), encoding="utf-8")
-        draw_curves(history, self.path / "curves.png")
+        lines = "".join(json.dumps(line) + "\n" for line in history)
+        self._replace("history.jsonl", lambda file: file.write_text(lines, encoding="utf-8"))
+        self._replace("curves.png", lambda file: draw_curves(history, file))
         if draw_grid is not None:
             (self.path / "samples").mkdir(exist_ok=True)
             draw_grid().save(self.path / "samples" / f"{state.images_seen:09d}.png")
@@ -81,13 +82,20 @@ class RunFolder:
         for damaged in moments[: moments.index(moment)]:
             self._name(damaged).rename(self._name(damaged).with_suffix(".damaged"))
         path = self._name(moment)
-        self._compare(saved, path, fixed_seed=fixed_seed)
-        state.load_tensors(tensors, origin=path)
-        self.about["seed"] = saved["seed"]
-        history: list[dict[str, Any]] = saved["history"]
+        with reading(path, "a checkpoint"):
+            self._compare(saved, path, fixed_seed=fixed_seed)
+            state.load_tensors(tensors, origin=path)
+            self.about["seed"] = saved["seed"]
+            history = checked_history(saved["history"])
         healthy = {0, *(line["images_seen"] for line in history if line["sound"])}
-        last = max((m for m in self._moments() if m <= moment and m in healthy), default=moment)
-        return history, tensors if last == moment else load_tensors(self._name(last))[0]
+        for last in sorted((m for m in self._moments() if m < moment and m in healthy), reverse=True):
+            if moment in healthy:
+                break
+            try:
+                return history, load_tensors(self._name(last))[0]
+            except CheckpointError as error:
+                warnings.warn(f"{error} It can no longer be gone back to.", GanaugWarning, stacklevel=3)
+        return history, tensors
 
     def _compare(self, saved: dict[str, Any], path: Path, *, fixed_seed: bool) -> None:
         expected = json.loads(json.dumps(self.about))  # tuples become lists, as in the file
@@ -101,11 +109,28 @@ class RunFolder:
                     f"Resume with the same data and settings; only {', '.join(MAY_CHANGE)} may change."
                 )
 
+    def _replace(self, name: str, write: Callable[[Path], Any]) -> None:
+        """Write a file whole; a link in its place is replaced, and where it leads to stays as it is."""
+        unfinished = self.path / f".{name}"
+        unfinished.unlink(missing_ok=True)
+        write(unfinished)
+        os.replace(unfinished, self.path / name)
+
     def _name(self, images_seen: int) -> Path:
         return self.path / CHECKPOINTS / f"{images_seen:09d}.safetensors"
 
     def _moments(self) -> set[int]:
         return {int(p.stem) for p in (self.path / CHECKPOINTS).glob("*.safetensors") if p.stem.isdigit()}
+
+
+def checked_history(history: Any) -> list[dict[str, Any]]:
+    """Return the history of a file; ValueError if no training can have written it."""
+    for line in history:
+        sizes = [line["distance"], *(value for name, value in line.items() if name != "health")]
+        known = isinstance(line["sound"], bool) and isinstance(line["images_seen"], int)
+        if not known or not all(isinstance(v, int | float) for v in sizes):
+            raise ValueError(f"its history has the line {str(line)[:100]}")
+    return list(history)
 
 
 def best_moment(history: list[dict[str, Any]]) -> int | None:

@@ -4,21 +4,23 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ganaug._checks import reading
 from ganaug.config import GANConfig
 from ganaug.data.schema import Schema
-from ganaug.errors import CheckpointError, ConfigError
+from ganaug.errors import CheckpointError
 from ganaug.training.checkpoint import load_tensors, save_tensors
 from ganaug.training.drawing import PIECES, Drawing
-from ganaug.training.run import CHECKPOINTS
+from ganaug.training.run import CHECKPOINTS, checked_history
 from ganaug.training.snapshots import Snapshots
-from ganaug.training.state import build_networks, load_weights, set_progress
+from ganaug.training.state import build_networks, load_weights, require_weights, set_progress
 
 GENERATOR = "generator.safetensors"
 NOT_NEEDED = ("loss", "regularizers", "mutations", "matching", "diffaugment")
@@ -78,7 +80,7 @@ def load_generator(path: Path, *, network: Any = None, conditioning: Any = None)
             f"{path.parent} holds a training that was interrupted. Finish it with resume=True (--resume)."
         )
     tensors, about = load_tensors(path)
-    try:
+    with reading(path, "the generator"):
         values = about["config"]
         own = {"network": network, "conditioning": conditioning}
         for name, given in own.items():
@@ -92,26 +94,44 @@ def load_generator(path: Path, *, network: Any = None, conditioning: Any = None)
         config = GANConfig.from_dict({k: v for k, v in values.items() if k not in NOT_NEEDED})
         config = replace(config, **{name: given for name, given in own.items() if given is not None})
         schema = Schema.from_dict(about["schema"])
-        seed, history = about["seed"], about["history"]
-    except (KeyError, TypeError, ConfigError) as error:
-        raise CheckpointError(f"{path} has an incomplete description: {error}.") from error
-    G, _ = build_networks(
-        config,
-        shape=schema.codec.shape,
-        n_classes=len(schema.labels),
-        seed=seed,
-        blocks=schema.blocks or (),
-    )
-    groups: dict[str, dict[str, Tensor]] = {"G": {}, "snapshots": {}}
-    for dotted, value in tensors.items():
-        group, _, key = dotted.partition(".")
-        groups.setdefault(group, {})[key] = value
-    load_weights(G, groups["G"], origin=path)
+        seed, history = about["seed"], checked_history(about["history"])
+        groups: dict[str, dict[str, Tensor]] = {"G": {}, "snapshots": {}}
+        for dotted, value in tensors.items():
+            group, _, key = dotted.partition(".")
+            groups[group][key] = value
+        G = _network(config, schema, seed, groups["G"], measured=network is conditioning is None, path=path)
+        if history:
+            set_progress(G, history[-1]["images_seen"])
+        G = G.eval().requires_grad_(False)
+        snapshots = Snapshots.from_tensors(groups["snapshots"])
+        snapshots.require(len(schema.labels))
+        for weights in snapshots.weights.values():
+            require_weights(G, weights, origin=path)
+        drawing = Drawing(G, config.z_dim, snapshots, PIECES[schema.kind], config.snapshot)
+        for snapshot in ("last", "best"):
+            (x,) = drawing.pieces(0, 1, stream=0, snapshot=snapshot)
+            if not torch.isfinite(x).all():
+                raise ValueError("it draws numbers that are not finite")
+    return SavedGenerator(drawing, config, schema, seed, history, about.get("data"))
+
+
+def _network(
+    config: GANConfig,
+    schema: Schema,
+    seed: int,
+    weights: dict[str, Tensor],
+    *,
+    measured: bool,
+    path: Path,
+) -> nn.Module:
+    """Return G with its weights; sizes that differ from theirs are refused before anything is allocated."""
+    sizes: dict[str, Any] = {"shape": schema.codec.shape, "n_classes": len(schema.labels), "seed": seed}
+    build = partial(build_networks, replace(config, pack=1), **sizes, blocks=schema.blocks or ())
+    if measured:  # a caller's own parts may compute while they are built
+        with torch.device("meta"):
+            require_weights(build()[0], weights, origin=path)
+    G, _ = build()
+    load_weights(G, weights, origin=path)
     if len(schema.codec.shape) == 3:
         G = G.to(memory_format=torch.channels_last)  # as it was trained: other layouts round differently
-    if history:
-        set_progress(G, history[-1]["images_seen"])
-    G = G.eval().requires_grad_(False)
-    snapshots = Snapshots.from_tensors(groups["snapshots"])
-    drawing = Drawing(G, config.z_dim, snapshots, PIECES[schema.kind], config.snapshot)
-    return SavedGenerator(drawing, config, schema, seed, history, about.get("data"))
+    return G

@@ -63,6 +63,14 @@ class Snapshots:
             moment, _, key = name.partition(".")
             if key:
                 found.weights.setdefault(int(moment), {})[key] = value.cpu()
-            else:
+            elif name in ("distance", "choice"):
                 setattr(found, name, value.cpu())
+            else:
+                raise ValueError(f"snapshots have no {name!r}")
         return found
+
+    def require(self, n_classes: int) -> None:
+        """Raise ValueError unless each class has a snapshot, where there are any."""
+        whole = self.choice.shape == self.distance.shape == (n_classes,)
+        if self.weights and not (whole and set(self.choice.tolist()) == self.weights.keys()):
+            raise ValueError(f"snapshots do not serve {n_classes} classes")

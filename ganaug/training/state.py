@@ -115,6 +115,8 @@ class GANState:
         for dotted, value in flat.items():
             name, key = dotted.split(".", 1)
             groups.setdefault(name, {})[key] = value.clone()
+        if not self._holds(groups):
+            raise CheckpointError(f"{origin} holds tensors of other shapes than this training.")
         for name in ("G", "D", "G_ema"):
             load_weights(getattr(self, name), groups.get(name, {}), origin=origin)
         for name in ("opt_G", "opt_D"):
@@ -137,6 +139,20 @@ class GANState:
             setattr(self, name, groups["running"][name].to(device))
         self.sums = {name: value.to(device) for name, value in groups.get("sums", {}).items()}
         self.snapshots = Snapshots.from_tensors(groups.get("snapshots", {}))
+
+    def _holds(self, groups: Mapping[str, Mapping[str, Tensor]]) -> bool:
+        """Whether moments, counts and running figures have the shapes of those in this state."""
+        for name in ("opt_G", "opt_D"):
+            weights = [p for group in getattr(self, name).param_groups for p in group["params"]]
+            moments = {f"{i}.{m}": w.shape for i, w in enumerate(weights) for m in ("exp_avg", "exp_avg_sq")}
+            found = {key: v.shape for key, v in groups.get(name, {}).items() if not key.endswith(".step")}
+            if found and found != moments:
+                return False
+        settled = {k: v for k, v in groups["running"].items() if k in RUNNING and k != "best_spread"}
+        singles = [*groups["counts"].values(), *groups.get("sums", {}).values()]
+        return all(v.shape == getattr(self, k).shape for k, v in settled.items()) and all(
+            v.numel() == 1 for v in singles
+        )
 
 
 COUNTS = (
@@ -165,13 +181,18 @@ def _growing(network: nn.Module) -> list[Any]:
 
 def load_weights(module: nn.Module, weights: dict[str, Tensor], *, origin: Path) -> None:
     """Load weights strictly; a mismatch raises CheckpointError that lists each difference."""
+    require_weights(module, weights, origin=origin)
+    module.load_state_dict(weights)
+
+
+def require_weights(module: nn.Module, weights: dict[str, Tensor], *, origin: Path) -> None:
+    """Raise CheckpointError that lists each difference unless the weights have the module's shapes."""
     wanted = {k: tuple(v.shape) for k, v in module.state_dict().items()}
     found = {k: tuple(v.shape) for k, v in weights.items()}
     if wanted != found:
         differing = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
         lines = "; ".join(f"{k}: expected {wanted.get(k)}, got {found.get(k)}" for k in differing[:6])
         raise CheckpointError(f"{origin}: {len(differing)} weights do not fit the network: {lines}.")
-    module.load_state_dict(weights)
 
 
 def build_networks(

@@ -425,7 +425,10 @@ ganaug.ConditionalGAN(config=config, random_state=5).fit(arrays["x"], arrays["y"
     ("death", "newest"),
     [
         (("loop", "update_ema", "7"), 64),
-        (("checkpoint", "replace", "3"), 64),
+        (
+            ("checkpoint", "replace", "7"),
+            64,
+        ),  # after figures and curves of two intervals, and two checkpoints
         (("run", "draw_curves", "3"), 128),
     ],
     ids=["between two checkpoints", "while a checkpoint is written", "before the last checkpoint"],
