@@ -2,11 +2,10 @@
 
 # %% Real data: handwritten digits as a torchvision data set, from 80 zeros down to 5 nines
 import argparse
-from pathlib import Path
+from itertools import count, islice
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -25,9 +24,7 @@ AUGMENT = Compose([RandomAffine(8, translate=(0.1, 0.1)), ToTensor()])
 
 
 class Digits(VisionDataset):
-    """Grey 8x8 PIL images with the attributes of torchvision's own data sets."""
-
-    classes = tuple(str(i) for i in range(10))
+    """Grey 8x8 PIL images, as torchvision's own data sets yield them."""
 
     def __init__(self, pixels, targets, transform=None):
         super().__init__(root=None, transform=transform)
@@ -60,26 +57,25 @@ def make_classifier():
     )
 
 
-def train(dataset, *, steps, seed, balanced=False):
+def epochs(loader):
+    """Yield batches without end, and tell the data set where a new epoch begins."""
+    for epoch in count():
+        if hasattr(loader.dataset, "set_epoch"):
+            loader.dataset.set_epoch(epoch)
+        yield from loader
+
+
+def train(dataset, *, steps, seed, sampler=None):
     """Return the classifier after so many steps on batches of the data set, from two workers."""
     torch.manual_seed(seed)
     model = make_classifier()
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    weights = 1 / np.bincount(dataset.targets)[dataset.targets]
-    order = {"sampler": WeightedRandomSampler(weights, len(dataset))} if balanced else {"shuffle": True}
+    order = {"sampler": sampler, "shuffle": sampler is None}
     loader = DataLoader(dataset, batch_size=32, num_workers=2, persistent_workers=True, **order)
-    epoch = step = 0
-    while step < steps:
-        if hasattr(dataset, "set_epoch"):
-            dataset.set_epoch(epoch)
-        for x, y in loader:
-            optimiser.zero_grad()
-            F.cross_entropy(model(x), y).backward()
-            optimiser.step()
-            step += 1
-            if step == steps:
-                break
-        epoch += 1
+    for x, y in islice(epochs(loader), steps):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimiser.step()
     return model.eval()
 
 
@@ -92,15 +88,16 @@ def score(model, test):
 
 # %% Fit the generator on the training part alone, fill up the rare classes, train three times
 def run_seed(seed, *, steps, train_images):
-    """Return three scores, and the generator with what it learned from."""
+    """Return three scores, the generator, and the data set without and with what it made."""
     pixels, targets, test = make_data(seed)
     real = Digits(pixels, targets)  # without a transform: `AugmentedDataset` gives it to both origins
     gan = ganaug.ConditionalGAN(train_images=train_images, random_state=seed).fit(real)
     augmented = ganaug.AugmentedDataset(real, gan, fill="balance", transform=AUGMENT, random_state=seed)
     plain = Digits(pixels, targets, transform=AUGMENT)
+    copies = WeightedRandomSampler(1 / np.bincount(targets)[targets], len(targets))
     scores = {
         "nothing": score(train(plain, steps=steps, seed=seed), test),
-        "oversampling": score(train(plain, steps=steps, seed=seed, balanced=True), test),
+        "oversampling": score(train(plain, steps=steps, seed=seed, sampler=copies), test),
         "GAN": score(train(augmented, steps=steps, seed=seed), test),
     }
     return scores, gan, real, augmented
@@ -118,20 +115,18 @@ def draw(scores, gan, real, path):
     left.axhline(3, color="0.6", linewidth=1)
     left.set_xticks(np.arange(10) + 0.5, [f"{n}\n+{max(SIZES) - n}" for n in SIZES], fontsize=9)
     left.set_yticks([1.5, 4.5], ["real", "generated"], rotation=90, va="center")
-    left.set_xlabel("real samples, and generated ones added")
-    left.tick_params(length=0)
+    left.set_xlabel("samples per class: real, and generated ones added")
     for row in zip(*scores.values(), strict=True):
         right.plot(range(3), row, color="0.75", linewidth=1, marker="o", markersize=3)
     right.plot(range(3), [np.mean(s) for s in scores.values()], "D", color="#1d5f9e", markersize=7)
-    right.set(xticks=range(3), ylabel="balanced accuracy, %", xlim=(-0.4, 2.4))
-    right.set_xticklabels(scores, rotation=20)
-    right.set_title("a line per seed, and means", fontsize=9)
+    right.set_xticks(range(3), scores, rotation=20)
+    right.set(ylabel="balanced accuracy, %", xlim=(-0.4, 2.4), xlabel="a line per seed, and means")
     right.spines[["top", "right"]].set_visible(False)
-    fig.savefig(path, dpi=150)
+    fig.savefig(path, dpi=130)
 
 
 def main(quick: bool = False) -> None:
-    """Print class sizes, scores, and what the generator changed, seed by seed."""
+    """Print class sizes, scores, and what the generator changed."""
     torch.set_num_threads(1)  # networks for 8 px only wait for a second thread
     seeds, steps, train_images = (2, 10, 200) if quick else (5, 600, 60_000)
     runs = [run_seed(seed, steps=steps, train_images=train_images) for seed in range(seeds)]
@@ -139,16 +134,14 @@ def main(quick: bool = False) -> None:
     print(f"real samples per class:      {np.bincount(real.targets).tolist()}")
     print(f"augmented samples per class: {np.bincount(augmented.targets).tolist()}")
     scores = {name: [found[name] for found, *_ in runs] for name in runs[0][0]}
-    draw(scores, gan, real, Path("01_imbalanced_images.png"))
+    draw(scores, gan, real, "01_imbalanced_images.png")
     for name, values in scores.items():
-        span = f"from {min(values):.1f} to {max(values):.1f}"
-        print(f"{name:14} balanced accuracy {np.mean(values):.1f} %, {span}")
+        print(f"{name:14} balanced accuracy {np.mean(values):.1f} %")
     for control in ("nothing", "oversampling"):
         differences = np.subtract(scores["GAN"], scores[control])
         gain = corrected_gain(differences, overlap=1.0)  # test / rest: each seed halves the same digits
-        interval = f"[{gain.low:+.2f}, {gain.high:+.2f}]"
-        print(f"GAN against {control}: {gain.mean:+.2f} points {interval}, {gain.verdict}")
-    print(f"95 % intervals of {seeds} paired seeds. Against more controls: ganaug.compare, recipe 02.")
+        figures = f"{gain.mean:+.2f} points [{gain.low:+.2f}, {gain.high:+.2f}]"
+        print(f"GAN against {control}: {figures}, {gain.verdict} ({seeds} paired seeds, 95 % interval)")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 # %% Real data: handwritten digits; 600 to test on, and a pool of which each seed labels 10 per class
 import argparse
-from pathlib import Path
 
 from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
@@ -50,7 +49,7 @@ def draw(result, path):
     right.legend(frameon=False, fontsize=9, loc="upper left")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
-    fig.savefig(path, dpi=150)
+    fig.savefig(path, dpi=130)
 
 
 # %% Every seed draws its own labelled samples, trains its own generator, and scores all arms on them
@@ -70,7 +69,7 @@ def main(quick: bool = False) -> None:
         train_images=train_images,
         n_jobs=1 if quick else 2,
     )
-    draw(result, Path("02_few_labels.png"))
+    draw(result, "02_few_labels.png")
     columns = ["role", "balanced_accuracy", "sd", "added", "over nothing"]
     shown = result.table.reindex(columns=columns)
     print(f"{seeds} seeds with 100 labelled digits each, {len(y_test)} to test on")

@@ -2,7 +2,6 @@
 
 # %% Real data: 442 diabetes patients, of whom those whose disease progressed most are the rare class
 import argparse
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -45,7 +44,9 @@ ADVICE = {
 def draw(results, path):
     """Draw the score of each arm in each fold, and their means."""
     fig = Figure(figsize=(7, 3), layout="constrained")
-    for axes, (name, result) in zip(fig.subplots(1, len(results), sharey=True), results.items(), strict=True):
+    for axes, (name, result) in zip(
+        fig.subplots(1, 2, sharex=True, sharey=True), results.items(), strict=True
+    ):
         for row, arm in enumerate(ARMS):
             scores = 100 * result.scores(arm)
             axes.plot(scores, np.full(len(scores), row), "|", color="0.5", markersize=11)
@@ -57,7 +58,7 @@ def draw(results, path):
         axes.spines[["top", "right"]].set_visible(False)
     axes.set_yticks(range(len(ARMS)), ARMS)
     axes.set_ylim(len(ARMS) - 0.5, -0.5)
-    fig.savefig(path, dpi=150)
+    fig.savefig(path, dpi=130)
 
 
 def told(gain):
@@ -90,7 +91,7 @@ def main(quick: bool = False) -> None:
         print(result.table.drop(columns=["role", "fit_seconds"]).round(2).to_string())
         print(f"Verdict: {result.sentence}")
         print(ADVICE[result.verdict].format(best=repr(result.best_control)))
-    draw(results, Path("03_imbalanced_table.png"))
+    draw(results, "03_imbalanced_table.png")
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def accuracy(X, y, X_judge, y_judge):
 def main(quick: bool = False) -> None:
     """Print what each game's samples teach, and open the own network again from its file."""
     torch.set_num_threads(1)  # networks for 8 px only wait for a second thread
-    seeds, train_images = (1, 320) if quick else (3, 30_000)
+    seeds, train_images = (1, 320) if quick else (3, 20_000)
     scores, rows, seconds = {"real": []}, {}, {"real": 0.0}
     for seed in range(seeds):
         X, y, *judge = make_data(seed)
@@ -126,7 +126,7 @@ def main(quick: bool = False) -> None:
         axes.imshow(np.hstack(np.pad(images, ((0, 0), (0, 0), (1, 1)))), cmap="gray_r", vmin=0, vmax=16)
         axes.set(xticks=[], yticks=[])
         axes.set_ylabel(f"{name}\n{np.mean(scores[name]):.1f} %", rotation=0, ha="right", va="center")
-    fig.savefig("04_own_network_and_loss.png", dpi=150)
+    fig.savefig("04_own_network_and_loss.png", dpi=130)
 
     with tempfile.TemporaryDirectory(dir=".") as folder:  # a file holds weights and settings, not your code
         gan.save(folder)

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 import ganaug
 from ganaug.experiment.statistics import corrected_gain
 
-STRENGTHS = [0.01, 0.1, 1.0, 10.0]  # of the classifier
+STRENGTHS = [0.1, 1.0, 10.0]  # of the classifier
 
 
 def make_data(n_malignant):
@@ -46,14 +46,15 @@ def label(candidate):
 
 
 # %% Whatever learns from data stands inside the pipeline, so that no row it is judged by leaks
-def make_search(grid, folder):
+def make_search(grid, folder, folds):
     """Return the search; its pipeline keeps in a folder what the steps before the classifier made."""
     steps = [
         ("scale", StandardScaler()),
         ("sample", "passthrough"),
         ("classify", LogisticRegression(max_iter=2000)),
     ]
-    return GridSearchCV(Pipeline(steps, memory=folder), grid, scoring="balanced_accuracy", cv=3)
+    pipeline = Pipeline(steps, memory=folder)
+    return GridSearchCV(pipeline, grid, scoring="balanced_accuracy", cv=folds, error_score="raise")
 
 
 def draw(found, path):
@@ -72,28 +73,21 @@ def draw(found, path):
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xlabel("C of the logistic regression")
     fig.colorbar(image, label="balanced accuracy, %")
-    fig.savefig(path, dpi=150)
+    fig.savefig(path, dpi=130)
 
 
 # %% Search with and without generators to choose from, in the same outer folds
 def main(quick: bool = False) -> None:
     """Print what was chosen, and what it is worth on rows that no search has seen."""
-    budgets, repeats = ([200], 1) if quick else ([10_000, 40_000], 2)
+    budgets, folds, repeats = ([200], 2, 1) if quick else ([10_000, 40_000], 3, 2)
     X, y = make_data(n_malignant=30)
     plain, generated = make_grid(budgets)
-    outer = RepeatedStratifiedKFold(n_splits=3, n_repeats=repeats, random_state=0)
+    outer = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=0)
+    options = {"cv": outer, "scoring": "balanced_accuracy", "n_jobs": 1 if quick else 2}
     scores, searches = {}, {}
     with tempfile.TemporaryDirectory(dir=".") as folder:
         for name, grid in (("without", plain), ("with", [plain, generated])):
-            search = make_search(grid, folder)
-            done = cross_validate(
-                *(search, X, y),
-                cv=outer,
-                scoring="balanced_accuracy",
-                error_score="raise",
-                return_estimator=True,
-                n_jobs=1 if quick else 2,
-            )
+            done = cross_validate(make_search(grid, folder, folds), X, y, return_estimator=True, **options)
             scores[name], searches[name] = 100 * done["test_score"], done["estimator"]
 
     candidates = searches["with"][0].cv_results_["params"]
@@ -103,10 +97,10 @@ def main(quick: bool = False) -> None:
     last = label(candidates[-1])
     fits = [t for candidate, t in zip(candidates, seconds, strict=True) if label(candidate) == last]
     chosen = Counter(label(search.best_params_) for search in searches["with"])
-    print(f"{len(y)} rows, {int(y.sum())} of them malignant; {len(candidates)} candidates, 3 inner folds")
+    print(f"{len(y)} rows, {y.sum()} of them malignant; {len(candidates)} candidates, {folds} inner folds")
     print(f"{last}: first fit {fits[0]:.2f} s, with another C {np.mean(fits[1:]):.2f} s")
-    print("chosen: " + ", ".join(f"{name} ({n} of {3 * repeats})" for name, n in chosen.most_common()))
-    gain = corrected_gain(scores["with"] - scores["without"], overlap=1 / 2)
+    print("chosen: " + ", ".join(f"{name} ({n} of {folds * repeats})" for name, n in chosen.most_common()))
+    gain = corrected_gain(scores["with"] - scores["without"], overlap=1 / (folds - 1))
     for name, found in scores.items():
         print(f"{name:8} generators to choose from: balanced accuracy {found.mean():.1f} %")
     print(f"gain {gain.mean:+.2f} points [{gain.low:+.2f}, {gain.high:+.2f}] on {len(found)} outer folds")

@@ -84,15 +84,15 @@ def draw(scores, images, labels, path):
     right.imshow(np.hstack([np.vstack(padded[i : i + 5]) for i in range(0, 50, 5)]), cmap="gray_r")
     for i, label in enumerate(labels):
         if label != i // 5:
-            where = {"xy": (10 * (i // 5), 10 * (i % 5)), "width": 9, "height": 9}
-            right.add_patch(Rectangle(**where, fill=False, edgecolor="#b4530a", linewidth=1.5))
+            corner = 10 * (i // 5) + 0.2, 10 * (i % 5) + 0.2
+            right.add_patch(Rectangle(corner, 8.6, 8.6, fill=False, edgecolor="#b4530a", linewidth=2))
     right.set(
         xticks=4.5 + 10 * np.arange(10),
         yticks=[],
         xticklabels=range(10),
         xlabel="generated digits; boxed: taken for another",
     )
-    fig.savefig(path, dpi=150)
+    fig.savefig(path, dpi=130)
 
 
 def main(quick: bool = False) -> None:
@@ -134,7 +134,9 @@ def main(quick: bool = False) -> None:
     images = generator.predict(wanted)
     labels = classifier.predict(images)
     right = np.mean(labels == np.repeat(range(10), 5))
-    print(f"generator: {len(images)} digits, {right:.0%} of which that classifier takes for what they should be")
+    print(
+        f"generator: {len(images)} digits, {right:.0%} of which that classifier takes for what they should be"
+    )
     draw(scores, images, labels, "06_mlflow_comparison.png")
     print(f"See it with: mlflow ui --backend-store-uri {mlflow.get_tracking_uri()}")
 
