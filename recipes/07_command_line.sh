@@ -3,7 +3,7 @@
 # Everything is written below the current folder, in recipe-07. Usage: 07_command_line.sh [--quick]
 set -euo pipefail
 
-train_images=20000 steps=400 seeds=6 more=""
+train_images=20000 steps=400 seeds=6 more="--report report.html"
 if [ "${1:-}" = "--quick" ]; then
     train_images=100 steps=5 seeds=3 more="--no-track --jobs 1"
 fi
@@ -52,4 +52,4 @@ fig.savefig("07_command_line.png", dpi=130)
 
 # %% Do they help a classifier? The folder synthetic is not used: each seed fits its own generator
 "${ganaug[@]}" compare scans --seeds "$seeds" --arms "nothing,oversampling,classic,gan" \
-    --train-images "$train_images" --steps "$steps" --seed 0 --report report.html $more
+    --train-images "$train_images" --steps "$steps" --seed 0 $more
