@@ -1,4 +1,4 @@
-"""Each recipe runs as a user would run it, and its README lists it."""
+"""Each recipe runs as a user would run it, and its README shows what it gives."""
 
 import os
 import re
@@ -7,29 +7,36 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 FILES = sorted(p.name for p in RECIPES.iterdir() if p.suffix in (".py", ".sh"))
+VERDICT = r"(helps|no evidence of gain|hurts|no difference larger than 0.5 points)"
 
 PRINTED = {
-    "01_torch_dataset.py": r"augmented samples per class: \[60(, 60){9}\]\n"
-    r"(.*\n)+  with synthetic samples +\d+\.\d % \([+-]\d+\.\d points\)",
-    "02_sklearn_pipelines.py": r"387 rows, 30 of them malignant(.*\n)+"
-    r"GANOverSampler +\d+\.\d +\d+\.\d\nSyntheticSwap +\d+\.\d +\d+\.\d\nAugmentedClassifier .* \d+\.\d\n",
-    "03_command_line.sh": r"run: a generator for 3 classes of 135 samples\.\n(.*\n)+"
+    "01_imbalanced_images.py": r"augmented samples per class: \[80(, 80){9}\]\n"
+    r"nothing +balanced .*\noversampling .*\nGAN .*\n(GAN against .* points \[.*\], .*\n){2}$",
+    "02_few_labels.py": r"reserve +oracle (.*\n)+"
+    rf"Verdict: {VERDICT}: gan \+ classic against .*, 3 paired seeds.*\n"
+    r"Whose gain is it\? .+\nIts worth: .+\n$",
+    "03_imbalanced_table.py": r"442 rows, 35 of them rapid, \d+ without blood pressure\n(.*\n)+"
+    r"logistic, 1 times 3 folds:\n(.*\n)+Verdict: (.*\n)+boosting, .*\n(.*\n){7}"
+    rf"Verdict: {VERDICT}: gan against .*, 3 paired seeds\.\n.+",
+    "04_own_network_and_loss.py": r"draws the same digits again: True\n(.*\n)+real .* %.*\n(.* %, .*\n){4}$",
+    "05_sklearn_search.py": r"387 rows, 30 of them malignant; 12 candidates(.*\n)+chosen: .*\n"
+    r"without .* %\nwith .* %\ngain [+-]\d+\.\d+ points \[.*\] on \d outer folds\n$",
+    "06_mlflow_comparison.py": rf"Verdict: {VERDICT}: gan against (.*\n)+"
+    r"MLflow: verdict '(helps|no evidence|hurts)', 12 child runs\n(  .* from 3 runs\n){4}"
+    r"(.*\n)*digits-classifier@in-use, trained with '.*': \d+\.\d+ on 300 new digits\n"
+    r"generator: 50 digits, \d+% ",
+    "07_command_line.sh": r"run: a generator for 3 classes of 135 samples\.\n(.*\n)+"
     r"synthetic/8 holds 50 images\n(.*\n)+"
-    r"Verdict: (helps|no evidence of gain|hurts): gan against the best control",
-    "04_compare_and_mlflow.py": r"Verdict: (helps|no evidence of gain|hurts): gan against (.*\n)+"
-    r"MLflow: verdict '(helps|no evidence|hurts)', 12 child runs\n(  .* from 3 runs\n){4}",
-    "05_choose_the_game.py": r"game .*\n(.+ 640 .* %\n){6}real samples .* %\n",
-    "06_imbalanced_table.py": r"442 rows, 35 of them rapid, \d+ without blood pressure\n(.*\n)+"
-    r"logistic, 1 times 5 folds:\n(.*\n)+Verdict: (.*\n)+boosting, .*\n(.*\n){7}"
-    r"Verdict: (helps|no evidence of gain|hurts): gan against .*, 5 paired seeds\.\n.+",
+    rf"Verdict: {VERDICT}: gan against the best control",
 }
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_quick_run_prints_its_result(name, tmp_path):
+def test_a_quick_run_prints_its_result_and_draws_it(name, tmp_path):
     command = [sys.executable] if name.endswith(".py") else ["bash"]
     folder = os.path.dirname(sys.executable)
     environment = {
@@ -37,6 +44,7 @@ def test_a_quick_run_prints_its_result(name, tmp_path):
         "PATH": folder + os.pathsep + os.environ["PATH"],
         "OMP_NUM_THREADS": "1",
     }
+    before = set(RECIPES.rglob("*"))
     done = subprocess.run(
         [*command, str(RECIPES / name), "--quick"],
         cwd=tmp_path,
@@ -46,14 +54,30 @@ def test_a_quick_run_prints_its_result(name, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert re.search(PRINTED[name], done.stdout), done.stdout
+    assert set(RECIPES.rglob("*")) == before  # it writes where it is called
+    [drawn] = tmp_path.rglob(f"{Path(name).stem}.png")
+    with Image.open(drawn) as picture, Image.open(RECIPES / "pictures" / drawn.name) as shown:
+        assert picture.size == shown.size  # the README shows what this code draws
+        assert len(picture.convert("L").getcolors()) > 20
 
 
-def test_every_recipe_is_in_the_table():
-    table = (RECIPES / "README.md").read_text(encoding="utf-8")
-    linked = re.findall(r"^\| \[[^\]]+\]\(([^)]+)\) \|", table, flags=re.M)
+def test_the_readme_lists_every_recipe_and_shows_its_picture():
+    text = (RECIPES / "README.md").read_text(encoding="utf-8")
+    linked = re.findall(r"^\| \[[^\]]+\]\(([^)]+)\) \|", text, flags=re.M)
     assert sorted(linked) == FILES
+    shown = re.findall(r"^!\[([^\]]+)\]\(pictures/([^)]+)\)", text, flags=re.M)
+    assert [Path(name).stem for _, name in shown] == [Path(name).stem for name in FILES]
+    assert sorted(name for _, name in shown) == sorted(p.name for p in (RECIPES / "pictures").iterdir())
+    assert all(len(words) > 60 for words, _ in shown)  # words that stand for the picture
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_recipe_is_short(name):
     assert len((RECIPES / name).read_text(encoding="utf-8").splitlines()) <= 150
+
+
+@pytest.mark.parametrize("path", sorted((RECIPES / "pictures").iterdir()), ids=lambda p: p.name)
+def test_a_picture_is_small_and_wide_enough_to_read(path):
+    with Image.open(path) as picture:
+        assert picture.width >= 700
+    assert path.stat().st_size <= 60_000
