@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ganaug._checks import listed
+from ganaug._checks import listed, read_json, reading
 from ganaug.data.plain_values import frame, of_frame, of_pictures, of_texts, pictures
 from ganaug.data.schema import Schema
 from ganaug.errors import CheckpointError
@@ -62,21 +62,15 @@ def manifest_of(
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a folder; CheckpointError where there is none that this version reads."""
     file = folder / MANIFEST
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(manifest, dict):
-            raise ValueError(f"{MANIFEST} holds no description")
-        found = manifest["format"]
-    except FileNotFoundError as error:
+    if not file.exists():
         if (folder / UNFINISHED).exists():
             raise CheckpointError(
                 f"{folder} is not finished. Go on with resume=True (ganaug generate --resume)."
-            ) from error
-        raise CheckpointError(f"{folder} is not a bank that ganaug saved: it has no {MANIFEST}.") from error
-    except (OSError, KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"{folder} is not a bank that ganaug saved, or it was changed: {error}. Generate again."
-        ) from error
+            )
+        raise CheckpointError(f"{folder} is not a bank that ganaug saved: it has no {MANIFEST}.")
+    with reading(folder, "a bank"):
+        manifest: dict[str, Any] = dict(read_json(file))
+        found = manifest["format"]
     if found not in READABLE:
         raise CheckpointError(
             f"{folder} has format {found!r}; this version reads formats {listed(READABLE)}. "
