@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_array
 
 from ganaug.data.schema import Schema, kind_of, stack, take
 from ganaug.errors import ConfigError, DataError
@@ -197,6 +198,7 @@ def test_true_is_not_the_class_one() -> None:
     ("y", "message"),
     [
         (None, "y must hold a label per sample; got None"),
+        (csr_array([[1], [0]]), r"must be dense; got a sparse csr_array. Densify it with .toarray\(\)"),
         ([None] * 8, "8 labels are missing"),
         (["a", None] * 4, "4 labels are missing"),
         ([1.0, np.nan] * 4, "4 labels are missing"),

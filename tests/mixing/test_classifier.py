@@ -256,7 +256,7 @@ class TestSampleWeight:
         )
         for model in (boosted, bagged):
             assert model.score(X, y) > 0.6
-            assert len({part.random_state for part in model.estimators_}) == 3
+            assert len({part.random_state for part in model.estimators_}) == len(model.estimators_) > 1
 
     @pytest.mark.parametrize(
         ("weight", "message"),

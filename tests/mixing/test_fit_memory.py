@@ -182,6 +182,17 @@ class TestWhatIsRead:
         X_third, _ = third.fit_resample(*rare_iris)
         assert np.array_equal(X_third, sampler(None).fit_resample(*rare_iris)[0])
 
+    def test_is_not_shared_where_a_memory_gives_the_same_object_twice(self, rare_iris, fits):
+        class InMemory(dict):
+            def cache(self, func, ignore):
+                return lambda key, training: self[key] if key in self else self.setdefault(key, training())
+
+        memory = InMemory()
+        found = [sampler(memory).fit_resample(*rare_iris)[0] for _ in range(3)]
+        assert len(fits) == 1
+        assert np.array_equal(found[0], found[1])
+        assert np.array_equal(found[0], found[2])
+
     def test_has_the_parameters_of_the_one_that_asked(self, rare_iris, fits, tmp_path):
         in_config = sampler(tmp_path, config=replace(CONFIG, train_images=48))
         in_budget = sampler(str(tmp_path), train_images=48)

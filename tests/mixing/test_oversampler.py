@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 import torch
 from imblearn.pipeline import make_pipeline
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
@@ -122,6 +123,14 @@ class TestRows:
     def test_a_strategy_that_cannot_be_met(self, rare_iris, strategy):
         with pytest.raises(ValueError, match=r"sampling_strategy|ratio|number of samples|target class"):
             sampler(sampling_strategy=strategy).fit_resample(*rare_iris)
+
+    def test_the_numbers_of_new_rows_and_the_names_of_columns_are_said(self, rare_iris):
+        oversampler = sampler(sampling_strategy={1: 20, 2: 9})
+        oversampler.fit_resample(*rare_iris)
+        assert oversampler.sampling_strategy_ == {1: 0, 2: 3}
+        assert oversampler.get_feature_names_out().tolist() == ["x0", "x1", "x2", "x3"]
+        oversampler.fit_resample(pd.DataFrame(rare_iris[0], columns=list("abcd")), rare_iris[1])
+        assert oversampler.get_feature_names_out().tolist() == list("abcd")
 
     def test_nothing_to_add_trains_nothing(self):
         X, y = load_iris(return_X_y=True)
@@ -348,6 +357,7 @@ class TestMistakes:
             (lambda X, y: (X[:, :, None, None, None], y), "table|images"),
             (lambda X, y: (np.array([["a"]] * len(X)), y), "nothing to learn"),
             (lambda X, y: (X.astype(complex), y), "Complex data not supported"),
+            (lambda X, y: (csr_array(X), y), "dense data is required. Use .*toarray"),
             (
                 lambda X, y: (
                     pd.DataFrame(X, columns=list("abcd")).assign(w="a").replace(X.max(), np.inf),
