@@ -240,6 +240,23 @@ def test_images_of_any_size_can_be_fitted(tmp_path):
     assert again.exit_code == 0, again.output
 
 
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (("--version",), 0),
+        (("fit", "digits", "--out", "x", "--config", "nowhere.yaml"), 1),
+        (("fit", "digits"), 2),
+        (("fit", "nowhere", "--out", "x"), 3),
+    ],
+)
+def test_exit_codes_of_processes(tmp_path, args, expected):
+    ended = subprocess.run([sys.executable, "-m", "ganaug", *args], cwd=tmp_path, capture_output=True, text=True,
+                           check=False)  # fmt: skip
+    assert ended.returncode == expected
+    assert "Traceback" not in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- completion -----------------------------------------------------------------------------------
 
 
