@@ -252,9 +252,10 @@ def image_folder_block(result: dict[str, Any]) -> str:
     """Return how fast an image folder opens."""
     machine = result["machine"]
     return (
-        f"{table(result['rows'])}\n\n{result['images']:,} PNG files of {result['side']} px; {machine['processor']}, "
-        f"{machine['cores']} cores; medians of {result['repeats']} processes each, in turn. Memory is what the "
-        "process has for itself after the reading, over the size of the pixels; mapped pixels are shared."
+        f"{table(result['rows'])}\n\n{result['images']:,} PNG files of {result['side']} px; "
+        f"{machine['processor']}, {machine['cores']} cores; medians of {result['repeats']} processes each, in "
+        "turn. Memory is what the process has for itself after the reading, over the size of the pixels; "
+        "mapped pixels are shared."
     )
 
 

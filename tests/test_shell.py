@@ -250,8 +250,8 @@ def test_images_of_any_size_can_be_fitted(tmp_path):
     ],
 )
 def test_exit_codes_of_processes(tmp_path, args, expected):
-    ended = subprocess.run([sys.executable, "-m", "ganaug", *args], cwd=tmp_path, capture_output=True, text=True,
-                           check=False)  # fmt: skip
+    command = [sys.executable, "-m", "ganaug", *args]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == expected
     assert "Traceback" not in ended.stderr
     assert list(tmp_path.iterdir()) == []
