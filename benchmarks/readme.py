@@ -269,6 +269,17 @@ def gain_rows(cells: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
+def image_folder_block(result: dict[str, Any]) -> str:
+    """Return how fast an image folder opens."""
+    machine = result["machine"]
+    return (
+        f"{table(result['rows'])}\n\n{result['images']:,} PNG files of {result['side']} px; "
+        f"{machine['processor']}, {machine['cores']} cores; medians of {result['repeats']} processes each, in "
+        "turn. Memory is what the process has for itself after the reading, over the size of the pixels; "
+        "mapped pixels are shared."
+    )
+
+
 def blocks() -> dict[str, str]:
     """Return the text for each marker."""
     digits, mnist, overhead, startup = (load(n) for n in ("digits", "mnist", "overhead", "startup"))
@@ -295,6 +306,7 @@ def blocks() -> dict[str, str]:
         "[The table](benchmarks/README.md).",
         "startup": f"{markdown(pd.DataFrame(startup['rows']).set_index('command'))}\n\n"
         f"{startup['repeats']} processes each, in turn, after one that is not counted.",
+        "image-folder": image_folder_block(load("image_folder")),
         "overhead": f"{markdown(pd.DataFrame(overhead['rows']).set_index('samples'))}\n\n{facts}",
     }
     if (RESULTS / "audit.json").exists():

@@ -2,7 +2,9 @@
 
 import itertools
 import os
+import re
 import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +19,9 @@ from typer.testing import CliRunner
 from ganaug import cli
 from ganaug.commands.config_file import _dumped, configured, read_yaml, write_config
 from ganaug.commands.options import Gan, Json, Quiet, Seed
-from ganaug.errors import ConfigError
+from ganaug.config import GANConfig
+from ganaug.errors import ConfigError, DataError
+from ganaug.training.game import resolve_game
 
 RUNNER = CliRunner()
 
@@ -337,6 +341,16 @@ def test_the_gan_of_a_file_may_be_any_nonsense_without_a_crash(tmp_path, data):
              "--gan", f"{{{field}: {value}, train_images: -1}}"],
         )  # fmt: skip
         assert isinstance(shown.exception, ConfigError), (field, value, shown.exception)
+
+
+def test_the_file_of_the_readme_is_one_of_fit(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    file = write(tmp_path / "run.yaml", textwrap.dedent(block))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"there is no 'photos/'"):
+        invoke("fit", "--config", file)
+    resolve_game(GANConfig.from_dict(read_yaml(file.read_text())["gan"]))
 
 
 if sys.platform != "win32":

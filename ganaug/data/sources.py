@@ -79,7 +79,7 @@ def open_data(
     path = Path(data)
     if groups is not None and path.suffix not in (".csv", ".npz"):
         raise DataError(f"groups must be a column of a .csv or an array of an .npz; {data} has neither.")
-    if image_size is not None and not path.is_dir():
+    if image_size is not None and (path.is_file() or str(data) == "digits"):
         raise DataError(f"image_size is for image folders; {data} is none. Leave it (--image-size) out.")
     if str(data) == "digits":
         from sklearn.datasets import load_digits
