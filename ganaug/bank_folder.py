@@ -45,10 +45,10 @@ def read_export(folder: Path) -> tuple[Iterator[tuple[Rows, Rows]], int, Rows, S
             return whole, len(classes), samples[:0], schema
         form = format_of(layout, schema.kind)
         shape, dtype = tuple(manifest["samples"]["shape"]), np.dtype(manifest["samples"]["dtype"])
-        counts = list(manifest["counts"].values())
+        counts = [manifest["counts"][label] for label in map(str, schema.labels.tolist())]
         contents = contents_of(schema, shape, dtype, counts)
-        if sum(counts) != shape[0] or min(shape) < 0 or form.read is None:
-            raise ValueError(f"{MANIFEST} says {counts} samples and a shape {shape}")
+        if sum(counts) != shape[0] or min((*shape, *counts)) < 0 or dtype.str[0] == ">" or form.read is None:
+            raise ValueError(f"{MANIFEST} says {counts} samples of the shape {shape} and dtype {dtype.str}")
         if math.prod(shape) * dtype.itemsize > max(FREE_BYTES, MAX_RATIO * _bytes_under(folder)):
             raise ValueError(f"a shape of {shape} is far more than its files can hold")
         verify_files(folder, manifest["sha256"])
@@ -57,24 +57,29 @@ def read_export(folder: Path) -> tuple[Iterator[tuple[Rows, Rows]], int, Rows, S
         raise CheckpointError(
             f"{folder} is not an export of ganaug, or it was changed: {error}. Export again."
         ) from error
-    return _all_of(folder, rows, shape), shape[0], np.empty((0, *shape[1:]), dtype), schema
+    none = np.empty((0, *shape[1:]), dtype)
+    return _all_of(folder, rows, none, counts), shape[0], none, schema
 
 
-def _all_of(folder: Path, rows: Iterator[tuple[Rows, Rows]], shape: tuple[int, ...]) -> Iterator[Any]:
-    """Yield rows, which must be as many as the manifest says."""
-    done = 0
+def _all_of(
+    folder: Path, rows: Iterator[tuple[Rows, Rows]], like: Rows, counts: list[int]
+) -> Iterator[tuple[Rows, Rows]]:
+    """Yield rows, which must be such and as many of each class as the manifest says."""
+    found = np.zeros(len(counts), np.int64)
     try:
         for X, c in rows:
-            done += len(c)
-            if X.shape[1:] != shape[1:] or done > shape[0]:
+            found += np.bincount(c, minlength=len(counts))
+            if (X.shape[1:], X.dtype) != (like.shape[1:], like.dtype):
+                raise ValueError(f"samples of {X.shape[1:]} {X.dtype}, not {like.shape[1:]} {like.dtype}")
+            if (found > counts).any():
                 break
             yield X, c
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, DataError):
             raise
         raise CheckpointError(f"{folder} does not hold what its manifest says: {error}.") from error
-    if done != shape[0]:
-        raise CheckpointError(f"{folder} holds {done} samples; its manifest says {shape[0]}.")
+    if found.tolist() != counts:
+        raise CheckpointError(f"{folder} holds {found.tolist()} samples; its manifest says {counts}.")
 
 
 def _bytes_under(folder: Path) -> int:
