@@ -106,7 +106,8 @@ def test_images_come_in_the_form_of_the_real_ones(tmp_path, stored, incoming, dt
     real = np.zeros(incoming, dtype)
     image = A.Compose([swap, A.HorizontalFlip(p=1.0)])(image=real, label=4)["image"]
     assert (image.shape, image.dtype, class_of(image)) == (incoming, np.dtype(dtype), 1)
-    image[:] = 0  # the bank is not the caller's to change, and not changed
+    own = swap(image=real, label=4)["image"]
+    own[:] = 0  # a copy, so that the caller may write to it, and the bank stays
     assert class_of(swap(image=real, label=4)["image"]) == 1
 
 
