@@ -311,7 +311,19 @@ def blocks() -> dict[str, str]:
     }
     if (RESULTS / "audit.json").exists():
         found["audit"] = audit_block(load("audit"))
+
+    found["bank-memory"] = memory_block(load("bank_memory"))
     return found | throughput_blocks(load("throughput")) | tables_blocks(load("tables"))
+
+
+def memory_block(result: dict[str, Any]) -> str:
+    """Return the table of the memory of a bank."""
+    rows = markdown(pd.DataFrame(result["rows"]).set_index("workers"), decimals=0)
+    machine = result["machine"]
+    return (
+        f"{rows}\n\n{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}; "
+        f"{result['n_samples']:,} samples of 32 px, {result['bank_gigabytes']:.2f} GB, batch 256."
+    )
 
 
 def filled(text: str) -> str:
