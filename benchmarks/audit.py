@@ -1,4 +1,4 @@
-"""Does the audit tell copies, collapse and noise from sound samples? How few copies does it find?
+"""Tell copies, collapse and noise from sound samples by the audit; how few copies does it find.
 
 Digits, and MNIST from the folder that GANAUG_DATA names.
     python benchmarks/audit.py             # about 25 minutes on 2 quiet cores

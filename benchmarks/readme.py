@@ -199,8 +199,8 @@ def audit_block(result: dict[str, Any]) -> str:
     )
     return (
         f"{table(result['rows'])}\n\nMeans over classes; {classes}; {machine['processor']}, torch "
-        f"{machine['torch']}. How often copies among sound samples are called so, in percent; *none* are false "
-        f"alarms:\n\n{table(result['power'])}"
+        f"{machine['torch']}. How often copies among sound samples are called so, in percent; *none* are "
+        f"false alarms:\n\n{table(result['power'])}"
     )
 
 

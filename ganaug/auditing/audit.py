@@ -49,9 +49,10 @@ def audit(
     Every measure stands beside what real samples reach that the generator has not seen, for no number
     means anything by itself. A class is
 
-    - *copies*, if more of its samples are nearly a training sample than of real ones, or if they are nearer
-      to training samples than held-out ones are (the test C_T) while their nearest real sample is too often
-      a training one; at an error of 5 % over all classes (Holm);
+    - *copies*, if those of its samples that nearly are a real one are so too often a training one, or if
+      they are nearer to training samples than held-out ones are (the test C_T) while their nearest real
+      sample is too often a training one; at an error of 5 % over all classes (Holm). Without a hold-out, if
+      near duplicates of training samples are more than half of them beyond those of real samples;
     - *poor*, if the share of its samples that lie among real ones (precision), or that a classifier
       recognises, is below half of that of real samples, by more than three standard deviations of luck;
       all classes together, if the accuracy score is;

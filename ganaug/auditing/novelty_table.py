@@ -12,6 +12,7 @@ from ganaug.evaluation.novelty import (
     data_copying,
     detectable_share,
     exact_duplicates,
+    holdout_shift,
     near_duplicates,
     nearer_to_training,
 )
@@ -27,9 +28,10 @@ ALPHA = 0.05
 def novelty_table(classes: Sequence[Neighbours | None], names: Sequence[str], *, seed: int) -> pd.DataFrame:
     """Return a row per class, nan where it has too few samples, and a last one for all classes together.
 
-    `p_value` is the chance that a generator which copies nothing gives as much evidence: twice the smaller of
-    that of near duplicates and of the larger of the two that need a hold-out (C_T and nearest to training,
-    which both have to tell). `p_holm` is adjusted for the number of rows.
+    `p_value` is the chance that a generator which copies nothing gives as much evidence. Two kinds of it
+    count, hence twice the smaller: near duplicates of training rather than of held-out samples; and C_T
+    together with the nearest real samples, which both have to tell. Without a hold-out it is that of near
+    duplicates alone. `p_holm` is adjusted for the number of rows.
     """
     told = [c for c in classes if c is not None]
     groups: list[list[Neighbours]] = [[] if c is None else [c] for c in classes]
@@ -55,7 +57,8 @@ def _row(group: list[Neighbours], n_tests: int, seed: int) -> dict[str, Any]:
     }
     compared = [c for c in group if c.n_holdout >= LEAST]
     if not compared:
-        return row | {"p_value": min(1.0, 2 * near.p_value)}
+        return row | {"p_value": near.p_value}
+    close = nearer_to_training(compared, near=True, seed=seed)
     copying, nearer = data_copying(compared), nearer_to_training(compared, seed=seed)
     n_fake, n_holdout = (
         sum(map(len, d)) for d in zip(*((c.distance, c.holdout_distance) for c in compared), strict=True)
@@ -67,6 +70,7 @@ def _row(group: list[Neighbours], n_tests: int, seed: int) -> dict[str, Any]:
         "expected_high": nearer.high,
         "copied": nearer.copied,
         "C_T": copying.z,
-        "p_value": min(1.0, 2 * min(near.p_value, max(copying.p_value, nearer.p_value))),
+        "holdout_shift": holdout_shift(compared),
+        "p_value": min(1.0, 2 * min(close.p_value, max(copying.p_value, nearer.p_value))),
         "detectable": detectable_share(n_fake, n_holdout, alpha=ALPHA / 2 / n_tests),
     }

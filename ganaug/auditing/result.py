@@ -37,8 +37,9 @@ class Audit:
         A row per class, and one for all together. `identical` and `near_duplicates` of a training sample,
         `authenticity`, each beside that of real samples; `nearer_to_training`, the share of samples whose
         nearest real one is a training sample, beside the `expected` one and the range of luck; `copied`,
-        the share of copies that would explain it; `C_T`; `p_value` and `p_holm`; `detectable`, the share of
-        copies, if they are not near ones, that would be found in four of five cases.
+        the share of copies that would explain it; `C_T`; `holdout_shift`, a C_T of the held-out samples
+        themselves, beyond 3 of which they are no yardstick; `p_value` and `p_holm`; `detectable`, the share
+        of copies, if they are not near ones, that would be found in four of five cases.
     pairs : Pairs
         The most suspicious generated samples of each class beside their nearest training samples.
     settings : dict

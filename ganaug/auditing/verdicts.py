@@ -17,6 +17,7 @@ VERDICTS = ("copies", "poor", "collapsed", "cannot be told", "sound")
 
 HALF = 0.5
 SURE = 3.0
+SHIFTED = 3.0
 N_NAMED = 6
 UNLIKE = {
     "recognised": "recognised as their class",
@@ -52,8 +53,12 @@ def findings(table: pd.DataFrame, novelty: pd.DataFrame) -> pd.DataFrame:
     unlike = _any(low(table, measure) for measure in UNLIKE)
     alike = _any(low(table, f"recall/{s}") for s in SPACES) & ((thin & ~low(table, "recognised")) | ~unlike)
     has_p, has_z = ("p_holm" in novelty, "C_T" in novelty)
-    copied = novelty["p_holm"] < ALPHA if has_p else pd.Series(False, novelty.index)
     untold = novelty["C_T"].isna() if has_z else pd.Series(True, novelty.index)
+    untold |= shifted(novelty)
+    copied = pd.Series(False, novelty.index)
+    if has_p:  # without a hold-out, only where near duplicates are the rule, and no luck of the data
+        excess = novelty["near_duplicates"] - novelty["near_duplicates" + REAL]
+        copied = (novelty["p_holm"] < ALPHA) & (~untold | (excess > HALF))
     found = {
         "poor": unlike & ~alike,
         "collapsed": alike,
@@ -62,6 +67,11 @@ def findings(table: pd.DataFrame, novelty: pd.DataFrame) -> pd.DataFrame:
     whole = pd.DataFrame({"copies": copied, **found}).reindex(novelty.index).fillna(False).astype(bool)
     whole.loc[ALL, "poor"] = bool(low(_mean(table), "accuracy").iloc[0])
     return whole
+
+
+def shifted(novelty: pd.DataFrame) -> bool:
+    """Return whether held-out samples are of another kind than the training samples, and so no yardstick."""
+    return "holdout_shift" in novelty and bool(novelty["holdout_shift"][ALL] > SHIFTED)
 
 
 def words(found: pd.DataFrame) -> list[str]:
@@ -117,6 +127,11 @@ def sentences(
             "Whether the samples are new cannot be told without real samples that the generator has not "
             "seen, only near duplicates can. Train with ganaug fit DATA --holdout 0.2, or give such samples "
             "(holdout=)."
+        )
+    elif shifted(novelty):
+        yield (
+            "The held-out samples are farther from the training samples than these are from each other, so "
+            "that they cannot tell copies. Hold samples out at random, as ganaug fit DATA --holdout 0.2 does."
         )
     elif untold:
         yield (

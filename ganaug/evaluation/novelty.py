@@ -25,6 +25,7 @@ __all__ = [
     "data_copying",
     "detectable_share",
     "exact_duplicates",
+    "holdout_shift",
     "near_duplicates",
     "nearer_to_training",
     "neighbours",
@@ -50,9 +51,10 @@ class Neighbours:
     holdout_distance: Array  # the same four for held-out samples (n_holdout,), where there are any
     holdout_own: Array
     holdout_identical: Array
+    train_distance: Array  # (n_train,) from each training sample to the nearest other one
     train_near: Array  # (n_train,) bool, near duplicates of another training sample
-    nearest_of_all: Array  # (n_points,) of training and held-out samples: how many fakes are nearest to it
-    in_training: float  # sum of these numbers over the training samples
+    nearest_of_all: Array  # (n_train + n_holdout,) for each real sample: how many fakes are nearest to it
+    near_of_all: Array  # the same, of those that nearly are that sample
 
 
 class DataCopying(NamedTuple):
@@ -139,7 +141,7 @@ def neighbours(train: Array, fake: Array, holdout: Array | None = None) -> Neigh
     among, other = search.kneighbors()
     row, distance = _nearest(search, distinct, fake)
     held_row, held_distance = _nearest(search, distinct, holdout)
-    nearest_of_all, in_training = _shared(train, holdout, fake)
+    nearest_of_all, near_of_all = _shared(train, holdout, fake)
     return Neighbours(
         n_train=len(train),
         n_holdout=len(holdout),
@@ -150,9 +152,10 @@ def neighbours(train: Array, fake: Array, holdout: Array | None = None) -> Neigh
         holdout_distance=held_distance,
         holdout_own=among[held_row, 0],
         holdout_identical=held_distance == 0,
+        train_distance=np.where(counts > 1, 0, among[:, 0])[which.reshape(-1)],
         train_near=_near_in_training(among, other, counts)[which.reshape(-1)],
         nearest_of_all=nearest_of_all,
-        in_training=in_training,
+        near_of_all=near_of_all,
     )
 
 
@@ -172,19 +175,24 @@ def _near_in_training(among: Array, other: Array, counts: Array) -> Array:
     return np.asarray((counts > 1) | (among[:, 0] < NEAR * own))
 
 
-def _shared(train: Array, holdout: Array, fake: Array) -> tuple[Array, float]:
-    """Return for each real sample how many fakes it is nearest to, and the sum over the training samples.
+def _shared(train: Array, holdout: Array, fake: Array) -> tuple[Array, Array]:
+    """Return for each real sample how many fakes it is nearest to, and of these how many nearly are it.
 
     Equal samples share what they are nearest to.
     """
     if not len(holdout):
-        return np.zeros(0), 0.0
+        return np.zeros(0), np.zeros(0)
     points, which = np.unique(np.concatenate([train, holdout]), axis=0, return_inverse=True)
     which = which.reshape(-1)
     search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(points)
-    rows, _ = _nearest(search, points, fake)
-    share = (np.bincount(rows, minlength=len(points)) / np.bincount(which, minlength=len(points)))[which]
-    return share, float(share[: len(train)].sum())
+    own = search.kneighbors()[0][:, 0]
+    rows, distance = _nearest(search, points, fake)
+    alike = np.bincount(which, minlength=len(points))
+
+    def share(rows: Array) -> Array:
+        return np.asarray((np.bincount(rows, minlength=len(points)) / alike)[which])
+
+    return share(rows), share(rows[distance < NEAR * own[rows]])
 
 
 def data_copying(classes: Sequence[Neighbours]) -> DataCopying:
@@ -215,37 +223,65 @@ def data_copying(classes: Sequence[Neighbours]) -> DataCopying:
     >>> data_copying([neighbours(train, train + 0.01, holdout)]).z < -8
     True
     """
-    z, variance = 0.0, 0.0
-    for c in classes:
-        n, m = len(c.distance), len(c.holdout_distance)
-        _need_holdout(n, m)
-        u = rankdata(np.concatenate([c.distance, c.holdout_distance]))[:n].sum() - n * (n + 1) / 2
-        z += (u - n * m / 2) / (n + m + 1)
-        variance += n * m / 12 / (n + m + 1)
-    z = float(z / variance**0.5)
+    z = _van_elteren([(c.distance, c.holdout_distance) for c in classes])
     return DataCopying(z, float(norm.cdf(z)))
 
 
-def nearer_to_training(classes: Sequence[Neighbours], *, seed: int = 0) -> NearerToTraining:
+def holdout_shift(classes: Sequence[Neighbours]) -> float:
+    """Return how much farther held-out samples are from training samples than these are from each other.
+
+    The same statistic as C_T: about standard normal if which samples were held out does not matter, as
+    every test with held-out samples takes for granted; far above 0 where these are of another kind, time or
+    place.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> train, holdout = rng.normal(size=(2, 100, 5))
+    >>> [holdout_shift([neighbours(train, train, h)]) > 4 for h in (holdout, holdout + 2)]
+    [False, True]
+    """
+    return _van_elteren([(c.holdout_distance, c.train_distance) for c in classes])
+
+
+def _van_elteren(classes: Sequence[tuple[Array, Array]]) -> float:
+    """Return the z of Mann and Whitney over classes: far below 0 where the first values are smaller."""
+    z, variance = 0.0, 0.0
+    for first, second in classes:
+        n, m = len(first), len(second)
+        _need_holdout(n, m)
+        u = rankdata(np.concatenate([first, second]))[:n].sum() - n * (n + 1) / 2
+        z += (u - n * m / 2) / (n + m + 1)
+        variance += n * m / 12 / (n + m + 1)
+    return float(z / variance**0.5)
+
+
+def nearer_to_training(
+    classes: Sequence[Neighbours], *, near: bool = False, seed: int = 0
+) -> NearerToTraining:
     """Test whether the real sample nearest to a generated one is a training sample too often.
 
     If the generator knows no more of training than of held-out samples, which of them are which does not
     matter: a training sample is the nearest with the share n_train / (n_train + n_holdout), one half for
     equal numbers. The p value and the range come from 19,999 random exchanges of training and held-out
-    samples within the classes, and so allow for generated samples that are all alike, typical, or far
+    samples within the classes, and so hold for generated samples of any kind: all alike, typical, or far
     from any.
 
     Parameters
     ----------
     classes : sequence of Neighbours
         One or several, each with held-out samples.
+    near : bool, default=False
+        Whether to count only generated samples that nearly are a real one: less than half as far from it as
+        the real sample nearest to that is.
     seed : int, default=0
         The exchanges depend on it alone.
 
     Returns
     -------
     NearerToTraining
-        Share and expectation over all generated samples, and the one-sided p value.
+        Share and expectation over the generated samples that count, nan if none do, and the one-sided p
+        value.
 
     Examples
     --------
@@ -258,14 +294,16 @@ def nearer_to_training(classes: Sequence[Neighbours], *, seed: int = 0) -> Neare
     True
     """
     stream = numpy_stream(seed, "exchanges")
-    found, expected, n_fake, drawn = 0.0, 0.0, 0, np.zeros(N_RELABELLED)
+    found, expected, n_fake, drawn = 0.0, 0.0, 0.0, np.zeros(N_RELABELLED)
     for c in classes:
         _need_holdout(len(c.distance), c.n_holdout)
-        values, counts = np.unique(c.nearest_of_all, return_counts=True)
+        counted = c.near_of_all if near else c.nearest_of_all
+        values, counts = np.unique(counted, return_counts=True)
         drawn += stream.multivariate_hypergeometric(counts, c.n_train, size=N_RELABELLED) @ values
-        found += c.in_training
-        expected += len(c.distance) * c.n_train / (c.n_train + c.n_holdout)
-        n_fake += len(c.distance)
+        found += float(counted[: c.n_train].sum())
+        expected += float(counted.mean() * c.n_train)
+        n_fake += float(counted.sum())
+    n_fake = round(n_fake) or float("nan")
     low, high = np.quantile(drawn, [0.025, 0.975]) / n_fake
     as_many = int((drawn > found - 1e-9).sum())
     return NearerToTraining(
@@ -278,7 +316,9 @@ def near_duplicates(classes: Sequence[Neighbours]) -> NearDuplicates:
 
     Nearly means: less than half as far from it as the nearest other training sample is. The real samples are
     those held out, and each training sample beside the others. The p value is Fisher's exact one, over
-    several classes the exact conditional one of the sum.
+    several classes the exact conditional one of the sum. It takes the generated samples to be like the real
+    ones but for copies: where near duplicates are common by chance, others may have more of them. With
+    held-out samples, `nearer_to_training` with ``near=True`` needs no such thing.
 
     Parameters
     ----------

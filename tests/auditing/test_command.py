@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
+from typer.testing import CliRunner
 
 from ganaug import SampleBank, cli
 from ganaug.auditing import measures
@@ -49,10 +50,11 @@ def files(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def run(command, files, tmp_path):
-    assert command("fit", files / "train.npz", "--out", tmp_path / "run", *BUDGET)[0] == 0
-    return tmp_path / "run"
+@pytest.fixture(scope="module")
+def run(files):
+    fit = ["fit", str(files / "train.npz"), "--out", str(files / "run"), *BUDGET]
+    assert CliRunner().invoke(cli.app, fit, catch_exceptions=False).exit_code == 0
+    return files / "run"
 
 
 def test_a_run_with_a_holdout_is_audited_by_it(command, files, tmp_path):

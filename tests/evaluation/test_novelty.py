@@ -1,5 +1,7 @@
 """Novelty: copies are found, whatever else is wrong with a generator is not taken for copying."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.stats import fisher_exact, hypergeom, mannwhitneyu
@@ -11,6 +13,7 @@ from ganaug.evaluation.novelty import (
     data_copying,
     detectable_share,
     exact_duplicates,
+    holdout_shift,
     near_duplicates,
     nearer_to_training,
     neighbours,
@@ -29,7 +32,8 @@ def found(fake, train=TRAIN, holdout=HOLDOUT):
 
 
 def p_values(classes):
-    return [test(classes).p_value for test in (near_duplicates, data_copying, nearer_to_training)]
+    tests = (near_duplicates, data_copying, nearer_to_training, partial(nearer_to_training, near=True))
+    return [test(classes).p_value for test in tests]
 
 
 def test_the_nearest_neighbour_is_the_one_that_a_double_loop_finds():
@@ -44,7 +48,9 @@ def test_the_nearest_neighbour_is_the_one_that_a_double_loop_finds():
     union = np.concatenate([TRAIN, HOLDOUT])
     nearest = np.linalg.norm(NEW[:, None] - union, axis=2).argmin(1)
     np.testing.assert_array_equal(got.nearest_of_all, np.bincount(nearest, minlength=len(union)))
-    assert got.in_training == (nearest < len(TRAIN)).sum()
+    apart = np.linalg.norm(union[:, None] - union, axis=2) + np.diag(np.full(len(union), np.inf))
+    near = np.linalg.norm(NEW - union[nearest], axis=1) < 0.5 * apart.min(1)[nearest]
+    np.testing.assert_array_equal(got.near_of_all, np.bincount(nearest[near], minlength=len(union)))
 
 
 def test_c_t_is_the_mann_whitney_statistic_and_over_classes_van_elterens():
@@ -88,7 +94,7 @@ def test_new_samples_look_as_held_out_ones_do():
 
 def test_the_tests_keep_their_level_also_with_ties_and_heavy_tails(monkeypatch):
     monkeypatch.setattr(novelty, "N_RELABELLED", 499)
-    below = np.zeros(3)
+    below = np.zeros(4)
     n = 120
     for seed in range(n):
         rng = np.random.default_rng(seed)
@@ -111,9 +117,23 @@ def test_a_generator_that_repeats_one_new_sample_is_no_copy_and_one_training_sam
     mean = np.repeat(TRAIN.mean(0)[None], 100, axis=0)
     assert nearer_to_training(found(mean)).p_value > 0.05
     assert near_duplicates(found(mean)).share == 0
+    assert np.isnan(nearer_to_training(found(mean), near=True).share)
+    assert nearer_to_training(found(mean), near=True).p_value == 1
     one = np.repeat(TRAIN[:1], 100, axis=0)
     assert nearer_to_training(found(one)).p_value > 0.05  # a single neighbour may be luck,
     assert near_duplicates(found(one)).p_value < 1e-6  # being equal to it is not
+
+
+def test_samples_where_near_duplicates_are_common_are_not_accused_once_there_is_a_holdout():
+    rng = np.random.default_rng(0)
+
+    def mixed(n, flat):
+        """Return rows in space, and a share of them in a plane, where neighbours are nearer."""
+        return rng.normal(size=(n, 6)) * np.where(rng.random((n, 1)) < flat, [1, 1, 0, 0, 0, 0], 1)
+
+    classes = found(mixed(300, 1.0), mixed(300, 0.3), mixed(150, 0.3))
+    assert near_duplicates(classes).p_value < 0.001
+    assert nearer_to_training(classes, near=True).p_value > 0.05
 
 
 def test_the_range_of_luck_is_that_of_random_exchanges():
@@ -200,6 +220,16 @@ def test_a_share_of_copies_that_is_said_to_be_found_is_found_in_four_of_five_cas
         hits.append(data_copying(found(fake, train, holdout)).p_value < 0.05)
     assert np.mean(hits) == pytest.approx(0.8, abs=0.12)
     assert detectable_share(100, 0, alpha=0.05) == float("inf")
+
+
+def test_a_holdout_of_another_kind_is_noticed_and_a_random_one_is_not():
+    z = [holdout_shift(found(NEW, cloud(60, seed=i), cloud(30, seed=500 + i))) for i in range(100)]
+    assert abs(np.mean(z)) < 0.4
+    assert np.std(z) < 1.5
+    assert max(z) < 4
+    assert holdout_shift(found(NEW, TRAIN, HOLDOUT + 1)) > 3
+    repeated = np.concatenate([TRAIN, TRAIN[:30]])
+    assert (found(NEW, repeated)[0].train_distance[:30] == 0).all()
 
 
 def test_errors_say_what_came():
