@@ -93,6 +93,16 @@ def quality_block(result: dict[str, Any]) -> str:
     return f"{rows}\n\n{where} Class by class:\n\n{classes}"
 
 
+def fuzz_block(result: dict[str, Any]) -> str:
+    """Return the table of damaged files."""
+    rows, seconds = result["rows"], result["wall_seconds"]
+    cases, defects = sum(row["cases"] for row in rows), sum(map(len, result["defects"].values()))
+    return (
+        f"{table(rows)}\n\n{cases:,} damaged files (seed {result['seed']}), {defects} of them neither refused by "
+        f"name nor opened soundly; {seconds / 60:.0f} minutes on {result['machine']['cores']} cores."
+    )
+
+
 def tables_blocks(result: dict[str, Any]) -> dict[str, str]:
     """Return the tables of the benchmark on tables, and the summary for the front page."""
     machine = result["machine"]
@@ -304,6 +314,7 @@ def blocks() -> dict[str, str]:
         f"Recall by class in percent:\n\n{markdown(per_class, decimals=1)}",
         "nohelp": f"- Measured on imbalanced MNIST: {mnist['sentence']} {seed_by_seed(mnist)} "
         "[The table](benchmarks/README.md).",
+        "fuzz": fuzz_block(load("fuzz")),
         "startup": f"{markdown(pd.DataFrame(startup['rows']).set_index('command'))}\n\n"
         f"{startup['repeats']} processes each, in turn, after one that is not counted.",
         "image-folder": image_folder_block(load("image_folder")),

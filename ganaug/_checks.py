@@ -99,6 +99,19 @@ def finite(name: str, values: np.ndarray[Any, Any]) -> None:
         )
 
 
+@contextmanager
+def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
+    """Turn an OSError, or `errors` of a library in its place, into an OSError that names the file."""
+    try:
+        yield
+    except (OSError, *errors) as error:
+        if str(path) in str(error):
+            raise
+        told = OSError(f"{path} cannot be written: {error}. What was written before stays; free some room.")
+        told.errno = getattr(error, "errno", None)
+        raise told from error
+
+
 def empty_folder(path: str | Path, *, hint: str = "") -> Path:
     """Return `path` as a folder that may be written to; raise if something is there already."""
     folder = Path(path)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganaug._checks import BROKEN, empty_folder, read_json, reading
+from ganaug._checks import BROKEN, empty_folder, read_json, reading, writing
 from ganaug.errors import CheckpointError
 from ganaug.experiment.cells import Cell
 from ganaug.experiment.held_out import Tried
@@ -86,7 +86,8 @@ class CellFolder:
         if trained.gan is not None:
             trained.gan.save(self._generator(trained.seed))
             seconds = self._generator(trained.seed) / "seconds.json"
-            seconds.write_text(json.dumps(trained.seconds), encoding="utf-8")
+            with writing(seconds):
+                seconds.write_text(json.dumps(trained.seconds), encoding="utf-8")
 
     def generator(self, seed: int) -> Trained | None:
         """Return the generator of a seed if it is there whole."""

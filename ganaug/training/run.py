@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ganaug._checks import empty_folder, reading
+from ganaug._checks import empty_folder, reading, writing
 from ganaug.errors import CheckpointError, GanaugWarning
 from ganaug.training.checkpoint import load_tensors, save_tensors
 from ganaug.training.curves import draw_curves
@@ -54,8 +54,9 @@ class RunFolder:
         self._replace("history.jsonl", lambda file: file.write_text(lines, encoding="utf-8"))
         self._replace("curves.png", lambda file: draw_curves(history, file))
         if draw_grid is not None:
+            picture = draw_grid()
             (self.path / "samples").mkdir(exist_ok=True)
-            draw_grid().save(self.path / "samples" / f"{state.images_seen:09d}.png")
+            self._replace(f"samples/{state.images_seen:09d}.png", picture.save)
         self.checkpoint(state, history)
 
     def restore(self, state: GANState, *, fixed_seed: bool) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
@@ -111,10 +112,11 @@ class RunFolder:
 
     def _replace(self, name: str, write: Callable[[Path], Any]) -> None:
         """Write a file whole; a link in its place is replaced, and where it leads to stays as it is."""
-        unfinished = self.path / f".{name}"
-        unfinished.unlink(missing_ok=True)
-        write(unfinished)
-        os.replace(unfinished, self.path / name)
+        unfinished = self.path / f".{Path(name).name}"
+        with writing(self.path / name):
+            unfinished.unlink(missing_ok=True)
+            write(unfinished)
+            os.replace(unfinished, self.path / name)
 
     def _name(self, images_seen: int) -> Path:
         return self.path / CHECKPOINTS / f"{images_seen:09d}.safetensors"

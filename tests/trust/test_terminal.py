@@ -42,18 +42,11 @@ def test_control_letters_are_written_as_escapes() -> None:
     assert shown("two\nlines\tand a tab") == "two\nlines\tand a tab"
 
 
-@pytest.mark.parametrize("where", ["file", "folder", "column"])
-def test_an_error_about_a_strange_name_does_nothing_to_the_terminal(where: str, tmp_path: Path) -> None:
-    name = EVIL.replace("/", "|")
-    if where == "column":
-        (tmp_path / "d.csv").write_text(f"a,{name},target\n1,2,x\n1,[],y\n", encoding="utf-8")
-        arguments = ["fit", "d.csv", "--target", name + "?", "--out", "run"]
-    else:
-        folder = tmp_path / "data" / (name if where == "folder" else "cat")
-        folder.mkdir(parents=True)
-        (folder / (f"{name}.png" if where == "file" else "a.png")).write_bytes(b"no image")
-        arguments = ["fit", "data", "--out", "run"]
-    written = in_a_terminal(arguments, tmp_path)
+def test_an_error_about_a_strange_name_does_nothing_to_the_terminal(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / EVIL.replace("/", "|")
+    folder.mkdir(parents=True)
+    (folder / f"{folder.name}.png").write_bytes(b"no image")
+    written = in_a_terminal(["fit", "data", "--out", "run"], tmp_path)
     assert "error:" in written
     assert "cat" in written
     for forbidden in ("\x1b[2J", "\x1b]0;", "\x07", "\x9b", "\u202e"):
