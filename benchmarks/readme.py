@@ -284,8 +284,8 @@ def image_folder_block(result: dict[str, Any]) -> str:
     machine = result["machine"]
     return (
         f"{table(result['rows'])}\n\n{result['images']:,} PNG files of {result['side']} px; "
-        f"{machine['processor']}, {machine['cores']} cores; medians of {result['repeats']} processes each, in "
-        "turn. Memory is what the process has for itself after the reading, over the size of the pixels; "
+        f"{machine['processor']}, {machine['cores']} cores; medians of {result['repeats']} processes each, "
+        "in turn. Memory is what the process has for itself after the reading, over the size of the pixels; "
         "mapped pixels are shared."
     )
 
