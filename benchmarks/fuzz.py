@@ -1,4 +1,4 @@
-"""What becomes of damaged files? Every kind that is opened, with a table of the outcomes; reads nothing of yours.
+"""What becomes of damaged files? Every kind that is opened, with a table of the outcomes.
 
 python benchmarks/fuzz.py --cases 20000          # per kind; those that train are given a tenth or less
 """

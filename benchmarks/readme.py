@@ -98,8 +98,9 @@ def fuzz_block(result: dict[str, Any]) -> str:
     rows, seconds = result["rows"], result["wall_seconds"]
     cases, defects = sum(row["cases"] for row in rows), sum(map(len, result["defects"].values()))
     return (
-        f"{table(rows)}\n\n{cases:,} damaged files (seed {result['seed']}), {defects} of them neither refused by "
-        f"name nor opened soundly; {seconds / 60:.0f} minutes on {result['machine']['cores']} cores."
+        f"{table(rows)}\n\n{cases:,} damaged files (seed {result['seed']}), {defects} of them neither "
+        f"refused by name nor opened soundly; {seconds / 60:.0f} minutes on "
+        f"{result['machine']['cores']} cores."
     )
 
 

@@ -24,8 +24,8 @@ PIECE_VALUES = 1 << 20
 class ImageCodec:
     """How images were stored, so that generated ones are stored the same way.
 
-    Values on a grid (integers; floats k/255) come back exactly; other float32 values come back
-    exactly too, float64 ones to 1e-15 of the range.
+    Values on a grid (integers; floats k/255) come back exactly, others to 1e-15 of the range and the
+    rounding of their dtype.
 
     Examples
     --------
@@ -60,6 +60,11 @@ class ImageCodec:
                 "Resize them first, e.g. with PIL.Image.resize."
             )
         low, high = _range(X)
+        if X.dtype.kind != "f" and max(-low, high) > 2**62:
+            raise DataError(
+                f"images of integers must hold numbers within 2**62 of zero; got {low:.3g} to {high:.3g}. "
+                "Divide them, or convert with X.astype(float)."
+            )
         codec = cls(
             layout=layout,
             shape=(int(n_channels), int(height), int(width)),
