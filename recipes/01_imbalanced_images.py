@@ -122,7 +122,7 @@ def draw(scores, gan, real, path):
     right.set_xticks(range(3), scores, rotation=20)
     right.set(ylabel="balanced accuracy, %", xlim=(-0.4, 2.4), xlabel="a line per seed, and means")
     right.spines[["top", "right"]].set_visible(False)
-    fig.savefig(path, dpi=130)
+    fig.savefig(path, dpi=110)
 
 
 def main(quick: bool = False) -> None:

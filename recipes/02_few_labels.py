@@ -49,7 +49,7 @@ def draw(result, path):
     right.legend(frameon=False, fontsize=9, loc="upper left")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
-    fig.savefig(path, dpi=130)
+    fig.savefig(path, dpi=150)
 
 
 # %% Every seed draws its own labelled samples, trains its own generator, and scores all arms on them

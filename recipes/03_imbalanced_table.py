@@ -58,7 +58,7 @@ def draw(results, path):
         axes.spines[["top", "right"]].set_visible(False)
     axes.set_yticks(range(len(ARMS)), ARMS)
     axes.set_ylim(len(ARMS) - 0.5, -0.5)
-    fig.savefig(path, dpi=130)
+    fig.savefig(path, dpi=150)
 
 
 def told(gain):

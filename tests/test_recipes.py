@@ -22,7 +22,7 @@ PRINTED = {
     "03_imbalanced_table.py": r"442 rows, 35 of them rapid, \d+ without blood pressure\n(.*\n)+"
     r"logistic, 1 times 3 folds:\n(.*\n)+Verdict: (.*\n)+boosting, .*\n(.*\n){7}"
     rf"Verdict: {VERDICT}: gan against .*, 3 paired seeds\.\n.+",
-    "04_own_network_and_loss.py": r"draws the same digits again: True\n(.*\n)+real .* %.*\n(.* %, .*\n){4}$",
+    "04_own_network_and_loss.py": r"draws the same digits again: True\n(.*\n)+real .* %.*\n(.* %, .*\n){5}$",
     "05_sklearn_search.py": r"387 rows, 30 of them malignant; 12 candidates(.*\n)+chosen: .*\n"
     r"without .* %\nwith .* %\ngain [+-]\d+\.\d+ points \[.*\] on \d outer folds\n$",
     "06_mlflow_comparison.py": rf"Verdict: {VERDICT}: gan against (.*\n)+"
