@@ -100,11 +100,12 @@ def finite(name: str, values: np.ndarray[Any, Any]) -> None:
 
 
 @contextmanager
-def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
+def writing(path: Path, *errors: type[BaseException]) -> Iterator[None]:
     """Turn an OSError, or `errors` of a library in its place, into an OSError that names the file."""
+    kinds: tuple[type[BaseException], ...] = (OSError, *errors)
     try:
         yield
-    except (OSError, *errors) as error:
+    except kinds as error:
         if str(path) in str(error):
             raise
         told = OSError(f"{path} cannot be written: {error}. What was written before stays; free some room.")
