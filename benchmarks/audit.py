@@ -19,7 +19,7 @@ from ganaug._random import numpy_stream
 from ganaug.auditing.novelty_table import ALL, ALPHA, novelty_table
 from ganaug.data.schema import Schema
 from ganaug.data.sources import open_data
-from ganaug.evaluation.novelty import neighbours
+from ganaug.evaluation.neighbours import neighbours
 from ganaug.experiment.specimens import features_of
 
 PARTS = {"digits": (80, 40, 50), "mnist": (500, 100, 200)}  # per class: training, held out, new

@@ -21,7 +21,7 @@ from ganaug.data.schema import Schema
 from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.data.tables import TableCodec
 from ganaug.errors import DataError, GanaugWarning
-from ganaug.evaluation.novelty import Neighbours, neighbours
+from ganaug.evaluation.neighbours import LEAST_DISTINCT, Neighbours, neighbours
 from ganaug.experiment.specimens import features_of
 from ganaug.training.run import data_digest
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from ganaug.generator import ConditionalGAN
 
 __all__ = ["audit", "same_data"]
-
-LEAST_DISTINCT = 3
 
 Rows = np.ndarray[Any, Any]
 

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from ganaug.auditing.measures import LEAST, REAL
+from ganaug.evaluation.neighbours import Neighbours
 from ganaug.evaluation.novelty import (
-    Neighbours,
     authenticity,
     data_copying,
     detectable_share,

@@ -9,7 +9,7 @@ import numpy as np
 from ganaug.data.schema import Schema, take
 from ganaug.data.tables import TableCodec
 from ganaug.errors import DataError
-from ganaug.evaluation.novelty import Neighbours
+from ganaug.evaluation.neighbours import Neighbours
 from ganaug.experiment.specimens import column_names, pictures_of, texts_of
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from scipy.stats import fisher_exact, hypergeom, mannwhitneyu
 
 from ganaug.errors import DataError
 from ganaug.evaluation import novelty
+from ganaug.evaluation.neighbours import neighbours
 from ganaug.evaluation.novelty import (
     authenticity,
     data_copying,
@@ -16,7 +17,6 @@ from ganaug.evaluation.novelty import (
     holdout_shift,
     near_duplicates,
     nearer_to_training,
-    neighbours,
 )
 
 
