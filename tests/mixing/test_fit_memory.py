@@ -323,7 +323,11 @@ class TestBrokenFolders:
         assert len(fits) > 1
         sampler(tmp_path).fit_resample(*rare_iris)
 
-    @pytest.mark.parametrize("make", [lambda f: f, lambda f: f / "below", lambda f: joblib.Memory], ids=str)
+    @pytest.mark.parametrize(
+        "make",
+        [lambda f: f, lambda f: f / "below", lambda f: joblib.Memory],
+        ids=["file", "below a file", "a class"],
+    )
     def test_a_folder_that_cannot_be_made(self, rare_iris, fits, tmp_path, make):
         file = tmp_path / "file"
         file.write_text("")
