@@ -154,6 +154,14 @@ class TestSwap:
         train.set_epoch(0)
         assert [train.origin(i) == "synthetic" for i in range(n)] == masks[0].tolist()
 
+    def test_no_synthetic_sample_is_used_twice_in_an_epoch(self, table, marked_bank):
+        train = AugmentedDataset(table, marked_bank, fill={0: 18, 1: 12, 2: 8}, swap=0.5)
+        for epoch in range(3):
+            train.set_epoch(epoch)
+            used = [x[0].item() for i, (x, _) in enumerate(train) if train.origin(i) == "synthetic"]
+            assert len(used) > 18  # the added ones
+            assert len(set(used)) == len(used)
+
     def test_reading_order_changes_nothing(self, table, marked_bank):
         train = AugmentedDataset(table, marked_bank, swap=0.5)
         forth = [train[i][0].tolist() for i in range(len(train))]

@@ -1,6 +1,7 @@
 """Fresh samples for each epoch: a function of (seed, epoch), the same for all workers and on resume."""
 
 import gc
+import os
 import pickle
 from collections import Counter
 
@@ -90,6 +91,12 @@ def test_only_the_last_epoch_is_kept_and_nothing_is_left_behind(gan):
         banks.draw(k)
         assert [folder.name for folder in banks.folder.iterdir()] == [str(k)]
     folder = banks.folder
+    child = os.fork()
+    if not child:
+        del banks
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert folder.exists()
     copy = pickle.loads(pickle.dumps(banks))
     assert len(copy.bank(1)) == 3
     del copy
