@@ -39,6 +39,7 @@ MORE = [
     "ganaug.data.tables.TableCodec",
     "ganaug.experiment.arms.Arm",
     "ganaug.experiment.preprocessing.TableFrame",
+    "ganaug.mlflow.autolog",
     "ganaug.networks.mlp.mlp",
     "ganaug.networks.residual_mlp.residual_mlp",
     "ganaug.networks.resnet.resnet",
