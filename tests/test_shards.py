@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganaug.shards import Shards, ShardWriter, map_npy, pieces, unmapped
+from ganaug.shards import Shards, ShardWriter, map_npy, pieces, resident
 
 X = np.random.default_rng(0).integers(0, 1000, (23, 2, 3)).astype(np.int16)
 
@@ -97,12 +97,16 @@ def test_files_are_closed_with_the_shards(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", [X, X[:0], np.arange(12).reshape(3, 4).T[:, ::2]])
-def test_a_mapped_file_is_read_without_its_map(tmp_path: Path, rows: np.ndarray) -> None:
+@pytest.mark.parametrize(("limit", "kind"), [(1 << 25, np.ndarray), (0, Shards)])
+def test_mapped_rows_are_read_without_their_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: np.ndarray, limit: int, kind: type
+) -> None:
+    monkeypatch.setattr("ganaug.shards.RESIDENT_BYTES", limit)
     np.save(tmp_path / "x.npy", np.ascontiguousarray(rows))
-    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    np.testing.assert_array_equal(unmapped(mapped)[:], rows)
-    assert isinstance(unmapped(mapped), Shards)
-    assert unmapped(rows) is rows
+    found = resident(np.load(tmp_path / "x.npy", mmap_mode="r"))
+    np.testing.assert_array_equal(found[:], rows)
+    assert type(found) is (kind if rows.size else np.ndarray)
+    assert resident(rows) is rows
 
 
 def test_columns_first_are_refused(tmp_path: Path) -> None:
