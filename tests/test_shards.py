@@ -103,18 +103,17 @@ def test_files_are_closed_with_the_shards(tmp_path: Path) -> None:
             os.fstat(descriptor)
 
 
-@pytest.mark.parametrize(("limit", "kind"), [(0, Shards), (1_000_000, np.ndarray)])
-def test_a_large_mapped_file_is_read_without_its_map_and_a_small_one_is_kept(
-    tmp_path: Path, monkeypatch, limit: int, kind: type
+@pytest.mark.parametrize("rows", [X, X[:0], np.arange(12).reshape(3, 4).T[:, ::2]])
+@pytest.mark.parametrize(("limit", "kind"), [(1 << 25, np.ndarray), (0, Shards)])
+def test_mapped_rows_are_read_without_their_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: np.ndarray, limit: int, kind: type
 ) -> None:
     monkeypatch.setattr("ganaug.shards.RESIDENT_BYTES", limit)
-    np.save(tmp_path / "x.npy", X)
-    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    got = resident(mapped)
-    np.testing.assert_array_equal(got[:], X)
-    assert isinstance(got, kind)
-    assert not isinstance(got, np.memmap)
-    assert resident(X) is X
+    np.save(tmp_path / "x.npy", np.ascontiguousarray(rows))
+    found = resident(np.load(tmp_path / "x.npy", mmap_mode="r"))
+    np.testing.assert_array_equal(found[:], rows)
+    assert type(found) is (kind if rows.size else np.ndarray)
+    assert resident(rows) is rows
 
 
 def test_columns_first_are_refused(tmp_path: Path) -> None:
