@@ -291,6 +291,19 @@ def image_folder_block(result: dict[str, Any]) -> str:
     )
 
 
+def exporters_block(result: dict[str, Any]) -> str:
+    """Return the tables of the benchmark on exporters."""
+    machine = result["machine"]
+    where = (
+        f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}; {result['n']:,} "
+        f"images, medians of {result['repeats']} turns, warm disk cache."
+    )
+    return (
+        f"{table(result['rows'])}\n\n{where}\n\nDrawn and written, 32 px RGB, default network, "
+        f"{result['drawn']:,} images:\n\n{table(result['generating'])}"
+    )
+
+
 def blocks() -> dict[str, str]:
     """Return the text for each marker."""
     digits, mnist, overhead, startup = (load(n) for n in ("digits", "mnist", "overhead", "startup"))
@@ -300,6 +313,7 @@ def blocks() -> dict[str, str]:
     facts += f"{overhead['batch_size']}, medians of {overhead['repeats']} alternating epochs."
     intro = "Handwritten digits, 10 labelled samples per class: balanced accuracy in percent, gains in points"
     found = {
+        "exporters": exporters_block(load("exporters")),
         "quality": quality_block(load("quality")),
         "gate": gate_block(load("gate")),
         "checks": checks_block(load("checks")),

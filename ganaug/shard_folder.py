@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import shutil
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,8 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-import joblib
 import torch
+from joblib.externals.loky import ProcessPoolExecutor, as_completed
 
 from ganaug._checks import empty_folder, number
 from ganaug.data.images import ImageCodec
@@ -176,13 +178,15 @@ class ShardFolder:
             for shard in shards:
                 self.write_shard(shard, advance)
             return
-        parallel = joblib.Parallel(n_jobs=min(jobs, len(shards)), return_as="generator_unordered")
-        results = parallel(joblib.delayed(self.write_shard)(shard) for shard in shards)
-        try:
-            for n in results:
-                advance(n)
-        finally:
-            results.close()
+        with ProcessPoolExecutor(
+            min(jobs, len(shards)), initializer=_end_with, initargs=(os.getpid(),)
+        ) as pool:
+            try:
+                for written in as_completed([pool.submit(self.write_shard, shard) for shard in shards]):
+                    advance(written.result())
+            except BaseException:
+                pool.shutdown(kill_workers=True)
+                raise
 
     def write_shard(self, shard: Shard, advance: Callable[[int], None] | None = None) -> int:
         """Write one shard and the note that it is done; return its number of samples."""
@@ -239,6 +243,17 @@ class ShardFolder:
                 f"{self.path} needs about {needed / 1e9:.2f} GB; {there} has {free / 1e9:.2f} GB free. "
                 "Ask for fewer samples, or choose a folder on another disk; nothing was written."
             )
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent was killed, which would leave it waiting for work."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _counted(rows: Rows, advance: Callable[[int], None] | None) -> Rows:
