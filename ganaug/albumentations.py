@@ -59,8 +59,8 @@ class SyntheticSwap(A.ImageOnlyTransform):
     Notes
     -----
     Workers of a ``DataLoader`` are copies, and albumentations 2.0.8 leaves each with the same random stream:
-    all of them make the same choices, in every epoch again. Give ``ganaug.AugmentedDataset`` the ``Compose``
-    as its `transform`, or seed the workers of your own data set::
+    all of them make the same choices, in every epoch again. Seed the workers of your own data set (an
+    `AugmentedDataset` does without: it seeds its transforms, and swaps by itself with `swap`)::
 
         def seed_worker(_):
             info = torch.utils.data.get_worker_info()
