@@ -135,6 +135,6 @@ def main(n: int, drawn: int, repeats: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=50_000, help="images written and read")
-    parser.add_argument("--drawn", type=int, default=16_384, help="images drawn")
+    parser.add_argument("--drawn", type=int, default=32_768, help="images drawn")
     parser.add_argument("--repeats", type=int, default=5)
     main(**vars(parser.parse_args()))
