@@ -1,4 +1,4 @@
-"""One .npz of x, y and classes, not compressed; of a stranger's only what its headers promise is read."""
+"""One .npz of x, y and classes, not compressed."""
 
 import math
 import shutil
@@ -13,7 +13,6 @@ import numpy as np
 from ganaug.errors import DataError
 from ganaug.formats.contents import Array, Contents, Rows, Shard
 from ganaug.formats.npy import header, write_array
-from ganaug.formats.pictures import FREE_BYTES, MAX_RATIO
 from ganaug.shards import PIECE_BYTES
 
 BAD = (ValueError, OSError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -60,32 +59,6 @@ def read(files: list[Path], contents: Contents) -> Rows:
                     raise ValueError("y holds labels that the manifest does not name")
                 yield samples, c
     except (KeyError, *BAD) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-
-
-def check(path: Path) -> None:
-    """Raise DataError where reading a .npz would fill the memory with what is not in the file."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            room = max(FREE_BYTES, MAX_RATIO * path.stat().st_size)
-            for info in archive.infolist():
-                room -= info.file_size
-                if room < 0:
-                    raise DataError(
-                        f"{path} unpacks to more than {MAX_RATIO} times its size, as made-up files do that "
-                        "fill the memory; it is not read. Save it with numpy.savez, which does not compress."
-                    )
-                if info.filename.endswith(".npy"):
-                    with archive.open(info) as member:
-                        shape, dtype = _header(member)
-                        size = member.tell() + math.prod(shape) * dtype.itemsize
-                    if min(shape, default=0) < 0 or size != info.file_size:
-                        raise ValueError(
-                            f"the header of {info.filename} says {shape} {dtype}, which is not what it holds"
-                        )
-    except BAD as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"{path} cannot be read: {error}") from error
 
 
