@@ -96,11 +96,11 @@ def finite(name: str, values: np.ndarray[Any, Any]) -> None:
 
 
 @contextmanager
-def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
-    """Turn an OSError, or `errors` of a library in its place, into an OSError that names the file."""
+def writing(path: Path, own: type[Exception] = OSError) -> Iterator[None]:
+    """Turn an OSError, or a library's own error in its place, into an OSError that names the file."""
     try:
         yield
-    except (OSError, *errors) as error:
+    except (OSError, own) as error:
         if str(path) in str(error):
             raise
         told = OSError(f"{path} cannot be written: {error}. What was written before stays; free some room.")
