@@ -100,12 +100,11 @@ def finite(name: str, values: np.ndarray[Any, Any]) -> None:
 
 
 @contextmanager
-def writing(path: Path, *errors: type[BaseException]) -> Iterator[None]:
-    """Turn an OSError, or `errors` of a library in its place, into an OSError that names the file."""
-    kinds: tuple[type[BaseException], ...] = (OSError, *errors)
+def writing(path: Path, own: type[Exception] = OSError) -> Iterator[None]:
+    """Turn an OSError, or a library's own error in its place, into an OSError that names the file."""
     try:
         yield
-    except kinds as error:
+    except (OSError, own) as error:
         if str(path) in str(error):
             raise
         told = OSError(f"{path} cannot be written: {error}. What was written before stays; free some room.")

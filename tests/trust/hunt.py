@@ -34,6 +34,8 @@ TROUBLE = 3
 """Exit code where the hunt itself went wrong."""
 
 
+MADE: dict[Callable[[Path], None], dict[Path, bytes]] = {}
+
 Damage = Mapping[str, Callable[[np.random.Generator, bytes], bytes]]
 
 
@@ -117,8 +119,7 @@ def attempts(name: str, target: Any, cases: range, seed: int, seconds: int) -> I
     with tempfile.TemporaryDirectory(prefix="ganaug-hunt-") as above:
         folder = Path(above) / "some folder"
         folder.mkdir()
-        target.make(folder)
-        sound = {p.relative_to(folder): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+        sound = content_of(target.make, folder)
         damaged = [p.relative_to(folder) for p in sorted(folder.glob(target.files)) if p.is_file()]
         original = target.open(folder)
         yield {"case": cases.start - 1, "outcome": None}
@@ -130,16 +131,30 @@ def attempts(name: str, target: Any, cases: range, seed: int, seconds: int) -> I
             file = damaged[rng.integers(len(damaged))]
             way = list(target.damage)[rng.integers(len(target.damage))]
             content = target.damage[way](rng, sound[file])
-            shutil.rmtree(folder)
-            for path, whole in sound.items():
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                (folder / path).write_bytes(content if path == file else whole)
+            write(folder, {**sound, file: content})
             sys.modules.pop(mutations.CANARY, None)
             outcome, detail = opened(target, folder, original, seconds)
             outcome = "ran code" if mutations.CANARY in sys.modules else outcome
             yield {"case": case, "file": str(file), "way": way, "outcome": outcome, "detail": detail}
         faulthandler.cancel_dump_traceback_later()
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def content_of(make: Callable[[Path], None], folder: Path) -> dict[Path, bytes]:
+    """Write a sound folder, and return its files, which are made once for all targets that share them."""
+    if make not in MADE:
+        make(folder)
+        MADE[make] = {p.relative_to(folder): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    write(folder, MADE[make])
+    return MADE[make]
+
+
+def write(folder: Path, files: Mapping[Path, bytes]) -> None:
+    """Write a folder anew."""
+    shutil.rmtree(folder)
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
 
 
 def opened(target: Any, folder: Path, original: Any, seconds: int) -> tuple[str, str]:
