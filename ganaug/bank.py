@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SampleBank"]
 
+FILE_BYTES = 256_000_000
+"""Size of the files of a bank that is saved, where no work is lost with one."""
+
 
 class SampleBank:
     """Generated samples with their classes, in memory or memory-mapped from a folder.
@@ -225,7 +228,7 @@ class SampleBank:
         path : str or Path
             A new or empty folder.
         shard_rows : int or None
-            Samples per file; None makes files of at most 32 MB and 16,384 samples.
+            Samples per file; None makes files of 256 MB.
         resume : bool
             Go on where a save of this bank ended early.
 
@@ -240,6 +243,8 @@ class SampleBank:
         OSError
             If the disk has no room for the samples.
         """
+        if shard_rows is None:
+            shard_rows = max(1, FILE_BYTES * len(self) // max(1, self.samples.nbytes))
         samples = BankSamples(self, shard_rows)
         ShardFolder(path, samples, "bank").write(resume=resume)
         return SampleBank.open(path, verify=False)

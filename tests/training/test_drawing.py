@@ -75,6 +75,15 @@ def test_pieces_are_small_and_add_up() -> None:
     assert list(Drawing(G, 5).pieces(0, 0, stream=0)) == []
 
 
+def test_a_piece_is_the_same_whatever_was_drawn_before() -> None:
+    G = Draws()
+    whole = list(Drawing(G, 5).pieces(0, 3 * PIECE + 7, stream=2))
+    for first in range(4):
+        alone = list(Drawing(G, 5).pieces(0, (3 - first) * PIECE + 7, stream=2, first=first))
+        assert torch.equal(torch.cat(alone), torch.cat(whole[first:]))
+    assert len({piece[0, 0].item() for piece in whole}) == 4
+
+
 def test_pieces_come_only_as_they_are_asked_for() -> None:
     G = Echo()
     pieces = Drawing(G, 5).pieces(0, 100 * PIECE, stream=0)
