@@ -64,9 +64,13 @@ class SyntheticSwap(A.ImageOnlyTransform):
 
         def seed_worker(_):
             info = torch.utils.data.get_worker_info()
-            info.dataset.transform.set_random_seed(info.seed % 2**32)
+            streams = np.random.default_rng(info.seed), random.Random(info.seed)
+            info.dataset.transform.set_random_state(*streams)
 
         DataLoader(dataset, num_workers=2, worker_init_fn=seed_worker)
+
+    (``set_random_seed``, and the `seed` of a ``Compose``, give each of its transforms the same stream: those
+    of one probability are then all applied, or none of them.)
 
     ``ReplayCompose`` records the row of the bank: a replay gives the same synthetic image, whatever label it
     is given.

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import random
 import subprocess
 import sys
 import tomllib
@@ -289,7 +290,8 @@ class Images(Dataset):
 def seed_worker(_):
     """Give each worker a stream of its own, as the docstring of SyntheticSwap says."""
     info = get_worker_info()
-    info.dataset.transform.set_random_seed(info.seed % 2**32)
+    streams = np.random.default_rng(info.seed), random.Random(info.seed)
+    info.dataset.transform.set_random_state(*streams)
 
 
 def epochs(folder, context, seed=0, num_workers=2, **settings):

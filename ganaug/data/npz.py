@@ -1,6 +1,7 @@
 """Arrays of an .npz file, whose claims are checked before memory is given to them."""
 
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -14,7 +15,18 @@ from ganaug.errors import DataError
 
 __all__ = ["array_names", "read_arrays"]
 
-BROKEN = (ValueError, OSError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
+BROKEN = (
+    ValueError,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    SyntaxError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What broken archives and headers of arrays raise."""
 
 
 def array_names(path: Path) -> list[str]:

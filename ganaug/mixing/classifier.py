@@ -40,7 +40,7 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     ----------
     estimator : classifier
         The user's own; cloned, never changed.
-    sampler : object with fit_resample or fit_transform, or None, default=None
+    sampler : object with fit_resample, SyntheticSwap or None, default=None
         Any sampler of imbalanced-learn, or a `SyntheticSwap`; None is a `GANOverSampler` with the
         parameters below.
     synthetic_weight : float, default=1.0
@@ -216,4 +216,10 @@ def _augmented(sampler: Any, X: Any, y: Any) -> tuple[Any, Any, np.ndarray[Any, 
         X_all, y_all = sampler.fit_resample(X, y)
         return X_all, y_all, np.arange(len(y_all)) >= len(y)  # over-samplers return the real rows first
     X_all = sampler.fit_transform(X, y)
-    return X_all, y, getattr(sampler, "swapped_", np.zeros(len(y), dtype=bool))
+    if not hasattr(sampler, "swapped_"):
+        raise ConfigError(
+            "sampler must have fit_resample, or swap rows and say which (swapped_), as SyntheticSwap does; "
+            f"{type(sampler).__name__} changes the rows of fit alone, and predict would get others. Put it "
+            "before the classifier, in a pipeline that is the estimator."
+        )
+    return X_all, y, sampler.swapped_

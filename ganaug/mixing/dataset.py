@@ -1,5 +1,6 @@
 """AugmentedDataset: real samples of a torch data set with synthetic ones mixed in."""
 
+import copy
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,13 +18,15 @@ from ganaug.errors import ConfigError, DataError
 from ganaug.generator import ConditionalGAN
 from ganaug.mixing.fill import Fill, fill_counts
 from ganaug.mixing.fresh import FreshBanks
-from ganaug.mixing.likeness import Likeness
+from ganaug.mixing.likeness import Likeness, bank_classes
 from ganaug.mixing.plan import Indices, MixingPlan, rows_by_class
 from ganaug.mixing.transforms import item_transform
 
 __all__ = ["AugmentedDataset"]
 
 UNSET = -1
+SPARE = 4.0
+"""Standard deviations of the number of swaps above its mean for which samples are drawn."""
 
 
 class AugmentedDataset(Dataset[Any]):
@@ -40,7 +43,8 @@ class AugmentedDataset(Dataset[Any]):
         `transform` here instead, so that synthetic samples get them too.
     source : ConditionalGAN or SampleBank
         Where synthetic samples come from. A generator is drawn from once, at construction, unless `fresh`.
-        Of a bank with more samples than an epoch needs, each epoch takes the next ones.
+        Of a bank with more samples than an epoch needs, each epoch takes the next ones; one with fewer
+        repeats them.
     fill : {"balance"}, float, dict, callable or None, default="balance"
         How many to add; see `ganaug.mixing.fill.fill_counts`. None adds nothing.
     swap : float, default=0.0
@@ -61,7 +65,7 @@ class AugmentedDataset(Dataset[Any]):
     Attributes
     ----------
     targets : list
-        Labels by index in the current epoch, for samplers and stratified splits.
+        Labels by index in the current epoch, for samplers. Split the real data set, not this one.
     classes : sequence of str or None
         Class names, as the real data set has them.
     class_to_idx : dict or None
@@ -77,10 +81,14 @@ class AugmentedDataset(Dataset[Any]):
 
     Notes
     -----
+    Classes are matched by name where the real data set and the source both name them, else by label.
+
     From the first `set_epoch` on, transforms that draw from torch's generator (torchvision's, but for
     ``RandomChoice`` and ``RandomOrder`` of v1) or that are albumentations' draw from (seed, epoch, index).
     Without it, they follow torch's generator, which a DataLoader seeds for each worker: they differ from
-    epoch to epoch, and with the number of workers. What draws from Python's or numpy's generator always does.
+    epoch to epoch, and with the number of workers. An index that a sampler draws several times in an
+    epoch is transformed in the same way each time: with a ``WeightedRandomSampler``, leave `set_epoch` out,
+    or fill the rare classes instead. What draws from Python's or numpy's generator always does.
 
     In the real-only phase ``len`` and `targets` are those of the real data set. A sampler that keeps the
     length it was made for (a weighted or distributed one, a Subset of indices) gets a real sample of the same
@@ -115,6 +123,13 @@ class AugmentedDataset(Dataset[Any]):
         number("swap", swap, low=0, high=1)
         if weight is not None:
             number("weight", weight, low=0)
+        if real_only_from is not None:
+            number("real_only_from", real_only_from, low=0, integer=True)
+        if not isinstance(source, (ConditionalGAN, SampleBank)):
+            raise ConfigError(
+                f"source must be a ConditionalGAN or a SampleBank; got {type(source).__name__}. Open a "
+                "folder with ganaug.load or SampleBank.open."
+            )
         self.real, self.swap, self.fresh, self.weight = real, swap, fresh, weight
         self.transform, self.target_transform = transform, target_transform
         self.classes: Sequence[str] | None = class_names(real)
@@ -123,11 +138,11 @@ class AugmentedDataset(Dataset[Any]):
         self._real_targets = dataset_targets(real)
         real_x, real_y = _first(real, self._real_targets)
         added = {} if fill is None else fill_counts(self._real_targets, fill)
-        self._bank, self._fresh = self._open(source, added)
-
         labels = [*dict.fromkeys([*added, *(self._real_targets if swap else ())])]
-        codes = self._bank.schema.encode_y(np.array(labels)).tolist() if labels else []
-        classes, rows = dict(zip(labels, codes, strict=True)), rows_by_class(self._bank)
+        schema = source.schema if isinstance(source, SampleBank) else source.schema_
+        classes = bank_classes(schema, labels, self._names())
+        self._bank, self._fresh = self._open(source, added, classes)
+        rows = rows_by_class(self._bank)
         self._plan = MixingPlan(
             self._real_targets,
             added,
@@ -193,7 +208,7 @@ class AugmentedDataset(Dataset[Any]):
         places = self._places[positions]
         synthetic = places >= 0
         real_items = map(tuple, _items(self.real, (~places[~synthetic]).tolist()))
-        synthetic_items = iter(self._likeness.items(places[synthetic]))
+        synthetic_items = iter(self._likeness.items(places[synthetic]) if synthetic.any() else ())
         origins = synthetic.tolist()
         items = [next(synthetic_items if origin else real_items) for origin in origins]
         if self.transform is not None:
@@ -205,6 +220,18 @@ class AugmentedDataset(Dataset[Any]):
         if self.weight is None:
             return items
         return [(x, y, self._weights[origin]) for (x, y), origin in zip(items, origins, strict=True)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind a fresh bank, which may be gone when the copy is made."""
+        if self._fresh is None:
+            return self.__dict__
+        likeness = copy.copy(self._likeness)
+        likeness.bank = None
+        return {**self.__dict__, "_bank": None, "_likeness": likeness, "_ready": UNSET - 1}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._epoch.share_memory_()  # a copy has its own, which its own workers read
 
     def _prepare(self) -> None:
         """Get ready for the current epoch."""
@@ -230,8 +257,14 @@ class AugmentedDataset(Dataset[Any]):
             raise IndexError(f"indices must be within {n} samples; got {listed(indices)}.")
         return np.where(positions < 0, positions + n, positions) if lowest < 0 else positions
 
+    def _names(self) -> dict[Any, str]:
+        """Return the names of classes by label, where the real data set tells them."""
+        if self.class_to_idx is not None:
+            return {label: str(name) for name, label in self.class_to_idx.items()}
+        return dict(enumerate(map(str, self.classes or ())))
+
     def _open(
-        self, source: ConditionalGAN | SampleBank, added: Mapping[Any, int]
+        self, source: ConditionalGAN | SampleBank, added: Mapping[Any, int], classes: Mapping[Any, int]
     ) -> tuple[SampleBank, FreshBanks | None]:
         """Return the bank to begin with, and where those of other epochs come from."""
         if isinstance(source, SampleBank):
@@ -241,10 +274,12 @@ class AugmentedDataset(Dataset[Any]):
                     "bank that is larger than an epoch needs, each epoch takes the next samples."
                 )
             return source, None
-        counts = dict(added)
+        needed = dict(added)
         for label, n in Counter(self._real_targets).items() if self.swap else ():
-            filled = counts.get(label, 0)
-            counts[label] = filled + math.ceil(self.swap * n) if self.fresh else max(filled, n)
+            swapped = self.swap * n + SPARE * math.sqrt(n * self.swap * (1 - self.swap))
+            needed[label] = needed.get(label, 0) + min(n, math.ceil(swapped))
+        labels = source.schema_.labels.tolist()
+        counts = {labels[classes[label]]: n for label, n in needed.items()}
         if not self.fresh:
             return SampleBank.from_gan(source, counts, random_state=self.seed), None
         fresh = FreshBanks(source, counts, seed=self.seed)

@@ -89,13 +89,14 @@ def _memory(memory: Any) -> Any:
 
 
 def _key(gan: Any, X: Any, y: Any) -> str:
-    """Return a digest of all that a fit depends on: settings, own code, seed, data, device and versions."""
+    """Return a digest of all that a fit depends on: settings, own code, seed, data, device, threads."""
     config = resolve_config(gan.preset, gan.config, gan.train_images, kind=kind_of(X))
     parts = (
         config,
         _sources(config),
         int(gan.random_state),
         str(torch_device(gan.device)),
+        torch.get_num_threads(),
         [(type(values).__name__, as_array(values)) for values in (X, y)],
         (__version__, torch.__version__),
     )

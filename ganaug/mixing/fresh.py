@@ -12,6 +12,7 @@ from ganaug._random import derive
 from ganaug.bank import SampleBank
 from ganaug.errors import ConfigError
 from ganaug.generator import ConditionalGAN
+from ganaug.manifest import MANIFEST
 
 
 class FreshBanks:
@@ -31,13 +32,14 @@ class FreshBanks:
     def draw(self, epoch: int) -> None:
         """Draw the samples of an epoch, which derive from (seed, epoch) alone, unless they are there."""
         folder = self.folder / str(epoch)
-        if folder.exists():
+        if (folder / MANIFEST).exists():
             return
         if self.gan is None:
             raise ConfigError(
-                "fresh samples are drawn in the process that made the data set; this is a copy in another "
-                "process. Call set_epoch there, or make the data set here."
+                "fresh samples are drawn by the data set that was made first; this is a copy. Call "
+                "set_epoch on that one, or make a new data set."
             )
+        shutil.rmtree(folder, ignore_errors=True)  # of a drawing that was interrupted
         before, seed = list(self.folder.iterdir()), derive(self.seed, "fresh", epoch)
         SampleBank.from_gan(self.gan, self.counts, path=folder, random_state=seed)
         for old in before:

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganaug._checks import listed
 from ganaug.bank import SampleBank
+from ganaug.data.schema import Schema
 from ganaug.errors import DataError
 from ganaug.shards import Rows, Shards, resident
 
@@ -41,13 +43,14 @@ class Likeness:
 
     def read_from(self, bank: SampleBank) -> None:
         """Take synthetic samples from this bank from now on."""
-        self.bank = bank
+        self.bank: SampleBank | None = bank
         self._opened: tuple[Rows | Shards, Rows] | None = None
 
     def items(self, rows: Rows) -> list[tuple[Any, Any]]:
         """Return (x, label) for rows (n,) of the bank, which are read at once."""
-        if self._opened is None:
+        if self._opened is None and self.bank is not None:
             self._opened = resident(self.bank.samples), np.asarray(self.bank.class_indices)
+        assert self._opened is not None  # `read_from` comes first
         samples, class_indices = self._opened
         labels = [self._labels[c] for c in class_indices[rows].tolist()]
         return list(zip(self._samples(samples[rows]), labels, strict=True))
@@ -55,6 +58,22 @@ class Likeness:
     def __getstate__(self) -> dict[str, Any]:
         """Leave behind what was read: a worker opens the bank itself."""
         return {**self.__dict__, "_opened": None}
+
+
+def bank_classes(schema: Schema, labels: Sequence[Any], names: Mapping[Any, str]) -> dict[Any, int]:
+    """Return the class of a bank for each label of a data set: the one of its name where both have names."""
+    texts = any(isinstance(label, str) for label in labels) or not set(labels) <= names.keys()
+    named = schema.labels.dtype.kind in "UO" or [*map(str, schema.labels.tolist())] != [*schema.names]
+    if texts or not named:
+        return dict(zip(labels, schema.encode_y(np.array(labels)).tolist() if labels else [], strict=True))
+    classes = {name: c for c, name in enumerate(schema.names)}
+    unknown = [names[label] for label in labels if names[label] not in classes]
+    if unknown:
+        raise DataError(
+            f"the source must have a class of each name; it has none of {listed(unknown)}, but "
+            f"{listed(classes)}. Fit the generator on this data set."
+        )
+    return {label: classes[names[label]] for label in labels}
 
 
 def _samples_like(real_x: Any) -> Callable[[Rows], Sequence[Any]]:

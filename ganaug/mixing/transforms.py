@@ -1,5 +1,6 @@
 """Transforms of samples, whose random choices derive from a seed per sample."""
 
+import copy
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -47,7 +48,7 @@ class AlbumentationsTransform:
     """
 
     def __init__(self, transform: Any):
-        self.transform = transform
+        self.transform = copy.deepcopy(transform)  # the caller's own keeps its generators
         self._numpy, self._python = np.random.Generator(np.random.PCG64(0)), random.Random(0)
 
     def input(self, x: Any) -> Any:

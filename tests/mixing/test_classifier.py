@@ -418,3 +418,8 @@ def test_data_that_cannot_be_learned_from(rare_iris):
         augmented().fit(np.where(X.max() == X, np.nan, X), y)
     with pytest.raises(ValueError, match="at least two classes; got 1 class"):
         augmented().fit(X, np.zeros(len(y)))
+
+
+def test_a_transformer_that_swaps_nothing_is_no_sampler(rare_iris):
+    with pytest.raises(ConfigError, match=r"StandardScaler changes the rows of fit alone"):
+        AugmentedClassifier(LogisticRegression(), StandardScaler()).fit(*rare_iris)

@@ -1,19 +1,30 @@
 """AugmentedDataset in real DataLoaders, around the data sets people have."""
 
+import copy
 import pickle
 from collections import Counter
 from functools import partial
 
+import albumentations as A
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from play_sets import Drawings, Pairs, fitted, numbered_bank, numbered_table
-from torch.utils.data import ConcatDataset, DataLoader, RandomSampler, StackDataset, Subset, TensorDataset
+from torch.utils.data import (
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    RandomSampler,
+    StackDataset,
+    Subset,
+    TensorDataset,
+)
 from torchvision.datasets import FakeData, ImageFolder
 from torchvision.transforms.functional import pil_to_tensor
 
 from ganaug import AugmentedDataset, ConfigError, DataError, SampleBank
+from ganaug.data.schema import Schema
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
@@ -459,3 +470,66 @@ class TestMistakes:
         bank = SampleBank.from_gan(fitted(named(["dog", "cat"])), 3)
         with pytest.raises(DataError, match="catfish"):
             AugmentedDataset(named(["dog", "catfish"]), bank)
+
+
+class Named(Dataset):
+    """Grey images as numbers of named classes, as ImageFolder has them."""
+
+    def __init__(self, *classes):
+        self.classes = list(classes)
+        self.class_to_idx = {name: i for i, name in enumerate(classes)}
+        self.targets = [i for i in range(len(classes)) for _ in range(4)]
+        self.levels = {"a": 0, "b": 100, "c": 200}
+
+    def __len__(self):
+        return len(self.targets)
+
+    def __getitem__(self, index):
+        y = self.targets[index]
+        return torch.full((1, 8, 8), self.levels[self.classes[y]] + index, dtype=torch.uint8), y
+
+
+@pytest.mark.parametrize("kind", ["numbers with names", "text"])
+def test_classes_are_matched_by_name(kind):
+    numbered = kind != "text"
+    X = torch.stack([x for x, _ in Named("a", "b", "c")])
+    labels = np.repeat([0, 1, 2] if numbered else ["a", "b", "c"], 4)
+    schema = Schema.fit(X, labels, names=("a", "b", "c") if numbered else None)
+    bank = SampleBank(X.numpy(), schema.encode_y(labels).numpy(), schema)
+    train = AugmentedDataset(Named("b", "c"), bank, fill=2)
+    added = [train[i] for i in range(len(train)) if train.origin(i) == "synthetic"]
+    assert {(y, int(x.max()) // 100) for x, y in added} == {(0, 1), (1, 2)}
+    with pytest.raises(DataError, match=r"a class of each name; it has none of 'd'"):
+        AugmentedDataset(Renamed("b", "d"), bank, fill=2)
+
+
+class Renamed(Named):
+    def __getitem__(self, index):
+        return torch.zeros(1, 8, 8, dtype=torch.uint8), self.targets[index]
+
+
+def test_workers_of_a_copy_hear_of_its_epochs(table, marked_bank):
+    train = copy.deepcopy(AugmentedDataset(Pairs([*numbered_table()]), marked_bank, swap=0.5))
+    loader = DataLoader(train, batch_size=50, num_workers=1, persistent_workers=True)
+    for k in range(3):
+        train.set_epoch(k)
+        (x, _) = next(iter(loader))
+        assert torch.equal(torch.as_tensor(x), torch.stack([torch.as_tensor(x) for x, _ in train]))
+
+
+def test_the_callers_own_transform_keeps_its_generators():
+    own = A.Compose([A.GaussNoise(p=1.0)])
+    train = AugmentedDataset(Drawings(), fitted(Drawings()), transform=own)
+    train.set_epoch(0)
+    image = np.full((8, 8), 100, np.uint8)
+    noisy = []
+    for _ in range(2):
+        train[0]
+        noisy.append(own(image=image)["image"])
+    assert not np.array_equal(*noisy)
+
+
+@pytest.mark.parametrize("wrong", ["bank", None])
+def test_a_source_that_is_none(table, wrong):
+    with pytest.raises(ConfigError, match=r"ConditionalGAN or a SampleBank; got .*Open a folder"):
+        AugmentedDataset(Drawings(), wrong)

@@ -125,3 +125,32 @@ def test_a_copy_cannot_draw_and_says_so(gan):
     with pytest.raises(ConfigError, match="in the process that made the data set"):
         copy.set_epoch(1)
     assert copy.epoch == 0
+
+
+@pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_new_workers_go_through_all_epochs_while_the_main_process_reads_nothing(gan, start):
+    train = fresh(gan, real_only_from=2)
+    loader = DataLoader(train, batch_size=8, num_workers=1, multiprocessing_context=start)
+    seen = []
+    for k in range(4):
+        train.set_epoch(k)
+        seen.append(torch.cat([x for x, _ in loader]))
+    assert [len(x) for x in seen] == [24, 24, 14, 14]
+    assert not torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[2], seen[0][:14])
+
+
+def test_a_copy_made_in_a_later_epoch_reads_it(gan):
+    train = fresh(gan, real_only_from=2)
+    for k in (1, 2):
+        train.set_epoch(k)
+        copied = pickle.loads(pickle.dumps(train))
+        assert all(torch.equal(a, b) for (a, _), (b, _) in zip(train, copied, strict=True))
+
+
+def test_a_drawing_that_was_interrupted_is_drawn_again(gan):
+    train = fresh(gan)
+    expected = epoch(train, 1)
+    (train._fresh.folder / "2" / ".unfinished").mkdir(parents=True)
+    train.set_epoch(2)
+    assert not torch.equal(torch.stack([x for x, _ in train]), expected)
