@@ -50,7 +50,9 @@ def audit(
     - *copies*, if those of its samples that nearly are a real one are so too often a training one, or if
       they are nearer to training samples than held-out ones are (the test C_T) while their nearest real
       sample is too often a training one; at an error of 5 % over all classes (Holm). Without a hold-out, if
-      near duplicates of training samples are more than half of them beyond those of real samples;
+      near duplicates of training samples are more than half of them beyond those of real samples. With or
+      without, if more than 10 % of them equal a training sample, and more than five times as many as of
+      real samples (``identical_limit``);
     - *poor*, if the share of its samples that lie among real ones (precision), or that a classifier
       recognises, is below half of that of real samples, by more than three standard deviations of luck;
       all classes together, if the accuracy score is;

@@ -31,7 +31,8 @@ def novelty_table(classes: Sequence[Neighbours | None], names: Sequence[str], *,
     `p_value` is the chance that a generator which copies nothing gives as much evidence. Two kinds of it
     count, hence twice the smaller: near duplicates of training rather than of held-out samples; and C_T
     together with the nearest real samples, which both have to tell. Without a hold-out it is that of near
-    duplicates alone. `p_holm` is adjusted for the number of rows.
+    duplicates alone. `p_holm` is adjusted for the number of rows. Where `identical` is above
+    `identical_limit`, that alone is evidence.
     """
     told = [c for c in classes if c is not None]
     groups: list[list[Neighbours]] = [[] if c is None else [c] for c in classes]
@@ -46,10 +47,11 @@ def _row(group: list[Neighbours], n_tests: int, seed: int) -> dict[str, Any]:
     if not group:
         return {}
     near, fresh = near_duplicates(group), authenticity(group)
-    identical, identical_real = exact_duplicates(group)
+    same = exact_duplicates(group)
     row: dict[str, Any] = {
-        "identical": identical,
-        f"identical{REAL}": identical_real,
+        "identical": same.share,
+        f"identical{REAL}": same.reference,
+        "identical_limit": same.limit,
         "near_duplicates": near.share,
         f"near_duplicates{REAL}": near.reference,
         "authenticity": fresh.share,

@@ -35,7 +35,8 @@ class Audit:
         generated ones (the classification accuracy score).
     novelty : DataFrame
         A row per class, and one for all together. `identical` and `near_duplicates` of a training sample,
-        `authenticity`, each beside that of real samples; `nearer_to_training`, the share of samples whose
+        `authenticity`, each beside that of real samples; `identical_limit`, a share of identical ones that no
+        chance explains; `nearer_to_training`, the share of samples whose
         nearest real one is a training sample, beside the `expected` one and the range of luck; `copied`,
         the share of copies that would explain it; `C_T`; `holdout_shift`, a C_T of the held-out samples
         themselves, beyond 3 of which they are no yardstick; `p_value` and `p_holm`; `detectable`, the share

@@ -59,6 +59,7 @@ def findings(table: pd.DataFrame, novelty: pd.DataFrame) -> pd.DataFrame:
     if has_p:  # without a hold-out, only where near duplicates are the rule, and no luck of the data
         excess = novelty["near_duplicates"] - novelty["near_duplicates" + REAL]
         copied = (novelty["p_holm"] < ALPHA) & (~untold | (excess > HALF))
+        copied |= (novelty["identical"] > novelty["identical_limit"]) & (novelty.index != ALL)
     found = {
         "poor": unlike & ~alike,
         "collapsed": alike,
@@ -114,13 +115,20 @@ def sentences(
     if verdict == "sound":
         yield (
             f"The generated samples of each of the {len(table)} classes resemble real ones, and are no "
-            f"nearer to the training samples than {n_holdout:,} held-out ones are."
+            f"nearer to the training samples than {n_holdout:,} held-out ones are, as far as can be told."
         )
     if told and verdict != "copies":
         overall, within = float(novelty["detectable"][ALL]), float(novelty["detectable"][told].max())
+        exact = float(novelty["identical_limit"][told].max())
         yield (
-            "Samples that are copies, but not near ones, would be noticed if they were about "
-            f"{_percent(overall)} of all" + (f", or {_percent(within)} of one class." if within <= 1 else ".")
+            "Samples that are copies, but not near ones, each of another training sample, would be noticed "
+            f"if they were about {_percent(overall)} of all"
+            + (f", or {_percent(within)} of one class" if within <= 1 else "")
+            + (
+                f"; exact ones, even of one and the same, above {_percent(exact)} of a class."
+                if exact < 1
+                else "."
+            )
         )
     if n_holdout == 0:
         yield (
@@ -153,6 +161,8 @@ def _mean(table: pd.DataFrame) -> pd.DataFrame:
 def _copies(name: str, row: pd.Series) -> str:
     near, real, same = (_percent(row[n]) for n in ("near_duplicates", "near_duplicates" + REAL, "identical"))
     text = f"{'all classes' if name == ALL else name}, {near} nearly (of real ones {real}), {same} exactly"
+    if row["identical" + REAL] >= 0:
+        text += f" (of real ones {_percent(row['identical' + REAL])})"
     nearer = row.get("copied", np.nan)
     return (
         text if np.isnan(nearer) else f"{text}, nearest to them as if {_percent(max(0, nearer))} were copies"

@@ -13,6 +13,7 @@ __all__ = ["LEAST_DISTINCT", "NEAR", "Neighbours", "neighbours"]
 Array = np.ndarray[Any, Any]
 
 NEAR = 0.5
+SAME = 0.01
 LEAST_DISTINCT = 3
 
 
@@ -25,7 +26,7 @@ class Neighbours:
     distance: Array  # (n_fake,) to the nearest training sample
     row: Array  # (n_fake,) which one
     own: Array  # (n_fake,) distance from that one to the nearest other training sample that differs from it
-    identical: Array  # (n_fake,) bool, at distance 0
+    identical: Array  # (n_fake,) bool, at distance 0, or less than a hundredth of `own`
     holdout_distance: Array  # the same four for held-out samples (n_holdout,), where there are any
     holdout_own: Array
     holdout_identical: Array
@@ -89,10 +90,10 @@ def neighbours(train: Array, fake: Array, holdout: Array | None = None) -> Neigh
         distance=distance,
         row=first[row],
         own=among[row, 0],
-        identical=distance == 0,
+        identical=distance < SAME * among[row, 0],
         holdout_distance=held_distance,
         holdout_own=among[held_row, 0],
-        holdout_identical=held_distance == 0,
+        holdout_identical=held_distance < SAME * among[held_row, 0],
         train_distance=np.where(counts > 1, 0, among[:, 0])[which.reshape(-1)],
         train_near=_near_in_training(among, other, counts)[which.reshape(-1)],
         nearest_of_all=nearest_of_all,

@@ -17,6 +17,7 @@ from ganaug.evaluation.neighbours import NEAR, Neighbours
 __all__ = [
     "Authenticity",
     "DataCopying",
+    "ExactDuplicates",
     "NearDuplicates",
     "NearerToTraining",
     "authenticity",
@@ -31,6 +32,8 @@ __all__ = [
 Array = np.ndarray[Any, Any]
 
 N_RELABELLED = 19_999
+LEAST_COPIED = 0.1
+TIMES_REAL = 5
 
 
 class DataCopying(NamedTuple):
@@ -61,6 +64,14 @@ class NearDuplicates(NamedTuple):
     share: float
     reference: float  # the same of real samples
     p_value: float
+
+
+class ExactDuplicates(NamedTuple):
+    """Samples that equal a training sample."""
+
+    share: float
+    reference: float  # the same of held-out real samples; nan without
+    limit: float  # a share above it is no chance
 
 
 class Authenticity(NamedTuple):
@@ -227,12 +238,39 @@ def near_duplicates(classes: Sequence[Neighbours]) -> NearDuplicates:
     return NearDuplicates(hits / n, reference / n_real, min(1.0, p_value))
 
 
-def exact_duplicates(classes: Sequence[Neighbours]) -> tuple[float, float]:
-    """Return the share of generated, and of held-out, samples that equal a training sample; nan for none."""
+def exact_duplicates(classes: Sequence[Neighbours]) -> ExactDuplicates:
+    """Return the share of generated, and of held-out, samples that equal a training sample.
+
+    Equal, but for rounding: less than a hundredth as far from it as the nearest other training sample is.
+    The limit is 10 %, and five times (k + 1) / (n + 1), where k of n real samples equal a training sample:
+    those held out, and each training sample beside the others. So it is never passed where real samples
+    repeat each other, as the rows of tables of few values do. Unlike the exchanges of `nearer_to_training`,
+    it tells copies also of a few training samples, or of one.
+
+    Parameters
+    ----------
+    classes : sequence of Neighbours
+        One or several; held-out samples are not needed.
+
+    Returns
+    -------
+    ExactDuplicates
+
+    Examples
+    --------
+    >>> from ganaug.evaluation.neighbours import neighbours
+    >>> rng = np.random.default_rng(0)
+    >>> train, new = rng.normal(size=(2, 100, 5))
+    >>> found = exact_duplicates([neighbours(train, np.concatenate([train[[7] * 50], new[:50]]))])
+    >>> found.share, found.limit
+    (0.5, 0.1)
+    """
     fake, held = (
         np.concatenate([getattr(c, name) for c in classes]) for name in ("identical", "holdout_identical")
     )
-    return float(fake.mean()), float(held.mean()) if len(held) else float("nan")
+    real = np.concatenate([held, *(c.train_distance == 0 for c in classes)])
+    limit = max(LEAST_COPIED, TIMES_REAL * (int(real.sum()) + 1) / (len(real) + 1))
+    return ExactDuplicates(float(fake.mean()), float(held.mean()) if len(held) else float("nan"), limit)
 
 
 def authenticity(classes: Sequence[Neighbours]) -> Authenticity:

@@ -88,6 +88,39 @@ def test_loose_copies_which_are_no_near_duplicates_are_found_by_the_holdout():
     assert result.verdict == "copies"
 
 
+@pytest.mark.parametrize("noise", [0.0, 1e-6])
+def test_exact_copies_of_one_row_among_new_samples_are_copies_with_a_holdout_too(noise):
+    fake = NEW[0].copy()
+    for k in range(K):
+        fake[np.flatnonzero(NEW[1] == k)[:50]] = X[k == Y][0]
+    held = (HELD[0][::2], HELD[1][::2])
+    result = audited(fake + noise * clouds(100, 5)[0], holdout=held)
+    assert verdicts(result) == ["copies"] * K
+    assert result.verdict == "copies"
+    assert result.novelty["p_holm"].min() > 0.05  # what the exchange of training and held-out samples knows
+    assert "50 % exactly (of real ones 0 %)" in result.sentences[0]
+    assert "no nearer" not in " ".join(result.sentences)
+
+
+def test_exact_copies_of_six_rows_are_copies():
+    fake = np.concatenate([X[k == Y][np.arange(100) % 6] for k in range(K)])
+    held = (HELD[0][::2], HELD[1][::2])
+    assert verdicts(audited(fake, holdout=held)) == ["copies"] * K
+
+
+@pytest.mark.parametrize("with_holdout", [True, False])
+def test_rows_of_few_values_which_real_ones_repeat_too_are_no_copies(with_holdout):
+    train, held, fake = (
+        (np.random.default_rng(seed).integers(0, 3, (K * n, 4)) + apart, y)
+        for seed, n in enumerate((60, 30, 60))
+        for y in [np.repeat(np.arange(K), n)]
+        for apart in [4 * np.eye(K, 4, dtype=int)[y]]
+    )
+    result = audited(*fake, train=train, holdout=held if with_holdout else None)
+    assert result.novelty.loc["overall", "identical"] > 0.3
+    assert "copies" not in verdicts(result)
+
+
 def test_one_class_of_copies_is_named_and_the_others_are_not():
     fake = NEW[0].copy()
     fake[NEW[1] == 1] = X[Y == 1][np.arange(100) % 80]

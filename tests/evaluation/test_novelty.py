@@ -77,7 +77,7 @@ def test_copies_are_found_by_every_statistic(noise):
     assert nearer.expected == 0.75
     assert authenticity(classes).share < 0.02
     assert near_duplicates(classes).share > 0.98
-    assert exact_duplicates(classes)[0] == (noise == 0)
+    assert exact_duplicates(classes).share == (noise < 0.05)
     assert max(p_values(classes)) < 1e-4
 
 
@@ -89,7 +89,7 @@ def test_new_samples_look_as_held_out_ones_do():
     assert nearer.low < nearer.expected == 0.75 < nearer.high
     assert abs(fresh.share - fresh.reference) < 3 * (0.25 / 100 + 0.25 / 40) ** 0.5
     assert near.share == pytest.approx(near.reference, abs=0.04)
-    assert exact_duplicates(classes) == (0, 0)
+    assert exact_duplicates(classes) == (0, 0, 0.1)
 
 
 def test_the_tests_keep_their_level_also_with_ties_and_heavy_tails(monkeypatch):
@@ -175,11 +175,25 @@ def test_rows_that_real_samples_repeat_too_are_no_copies():
     rng = np.random.default_rng(0)
     train, holdout, fake = (rng.integers(0, 2, size=(n, 4)).astype(float) for n in (80, 40, 80))
     classes = found(fake, train, holdout)
-    same, same_real = exact_duplicates(classes)
-    assert min(same, same_real) > 0.9
+    same = exact_duplicates(classes)
+    assert min(same.share, same.reference) > 0.9
+    assert same.limit > 1
+    assert exact_duplicates([neighbours(train, fake)]).limit > 1
     assert min(p_values(classes)) > 0.05
     alone = [neighbours(train, fake)]
     assert near_duplicates(alone).p_value > 0.05
+
+
+@pytest.mark.parametrize("n", [1, 6])
+def test_copies_of_a_few_training_samples_pass_the_limit_of_exact_ones_though_no_exchange_tells_them(n):
+    fake = np.concatenate([TRAIN[np.arange(50) % n], NEW[:50]])
+    for holdout in (HOLDOUT, None):
+        same = exact_duplicates(found(fake, holdout=holdout))
+        assert same.share == 0.5 > same.limit == 0.1
+    few = exact_duplicates(found(fake, TRAIN[:10], HOLDOUT[:10]))
+    assert few.limit == 5 / 21
+    if n == 1:
+        assert nearer_to_training(found(fake), near=True).p_value > 0.05
 
 
 def test_equal_training_samples_count_as_one_neighbour():
