@@ -3,15 +3,17 @@
 import errno
 import json
 import os
+import re
 import shutil
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import uuid4
 
 import torch
 from joblib.externals.loky import ProcessPoolExecutor, as_completed
@@ -28,6 +30,8 @@ from ganaug.formats.files import sha256_of_file, whole_file, write_whole
 from ganaug.manifest import MANIFEST, UNFINISHED, contents_of, manifest_of, rows_for
 
 ORDER = "order.json"
+OWN = re.compile(rf"{re.escape(UNFINISHED)}(\.[0-9a-f]{{32}})?")
+"""Names of the folder of unfinished samples, and of what becomes it."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 OnProgress = Callable[[int, int], None]
@@ -97,13 +101,12 @@ class ShardFolder:
                 GanaugWarning,
                 stacklevel=3,
             )
-        unfinished = self.path / UNFINISHED
         if there and (self.path / MANIFEST).exists():
-            shutil.rmtree(unfinished, ignore_errors=True)  # the end may have come just before
+            self._tidy()  # the end may have come just before
             return True
+        made = not self.path.exists()
         if not there:
-            unfinished.mkdir(parents=True, exist_ok=True)
-            write_whole(unfinished / ORDER, json.dumps(self.order, indent=1))
+            self._begin(join=of is not None)
         mine = self.samples.shards if of is None else self.samples.shards[of[0] - 1 :: of[1]]
         to_do = [shard for shard in mine if not self._is_done(shard)]
         self._require_free(sum(shard.n for shard in to_do))
@@ -116,7 +119,7 @@ class ShardFolder:
             if on_progress is not None:
                 on_progress(done, total)
 
-        with self._kept_or_removed(new=not resume and of is None):
+        with self._kept_or_removed(new=not resume and of is None, made=made):
             if done:
                 advance(0)
             self._write_shards(to_do, jobs, advance)
@@ -127,6 +130,7 @@ class ShardFolder:
 
     def check(self, *, resume: bool = False, join: bool = False) -> bool:
         """Raise unless the folder is empty or holds this order; return whether the order is there."""
+        new = self._is_new()  # looked at first: an order may appear at any time
         there = self._order_there() if resume or join else None
         if there is None:
             if resume:
@@ -134,7 +138,8 @@ class ShardFolder:
                     f"{self.path} must be a folder with unfinished samples to go on with; there are none. "
                     "Start without resume (--resume)."
                 )
-            empty_folder(self.path, hint=", or go on with resume=True (--resume)")
+            if not new:
+                empty_folder(self.path, hint=", or go on with resume=True (--resume)")
             self._require_free(self.n)
             return False
         differ = [k for k in {**there, **self.order} if there.get(k) != self.order.get(k)]
@@ -145,6 +150,40 @@ class ShardFolder:
                 "another folder."
             )
         return True
+
+    def _is_new(self) -> bool:
+        """Return whether nothing is there but what jobs make that begin, or ended as they began."""
+        inner = (self.path / UNFINISHED).glob("*")
+        return (
+            (self.path.is_dir() or not self.path.exists())
+            and all(OWN.fullmatch(e.name) for e in self.path.glob("*"))
+            and all(e.name.startswith(f".{ORDER}.") for e in inner)
+        )
+
+    def _begin(self, *, join: bool) -> None:
+        """Make the folder `.unfinished` with the order in it at once; another job may be the first."""
+        unfinished = self.path / UNFINISHED
+        own = self.path / f"{UNFINISHED}.{uuid4().hex}"
+        own.mkdir(parents=True)
+        try:
+            write_whole(own / ORDER, json.dumps(self.order, indent=1))
+            for left in unfinished.glob(f".{ORDER}.*"):
+                left.unlink(missing_ok=True)
+            with suppress(OSError):
+                unfinished.rmdir()
+            os.rename(own, unfinished)
+        except OSError:
+            shutil.rmtree(own, ignore_errors=True)
+            if not (unfinished / ORDER).exists():
+                raise
+            self.check(join=join)
+
+    def _clear(self, *, folder: bool) -> None:
+        """Remove what lies in the folder, which was empty before, and the folder itself if it was made."""
+        for entry in self.path.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        if folder:
+            self.path.rmdir()
 
     def _order_there(self) -> dict[str, Any] | None:
         for file, key in ((self.path / MANIFEST, "order"), (self.path / UNFINISHED / ORDER, None)):
@@ -213,12 +252,17 @@ class ShardFolder:
         manifest = manifest_of(self.samples.schema, self.contents, self.order, sums)
         with whole_file(self.path / MANIFEST, staging=self.path / UNFINISHED) as file:
             file.write(json.dumps(manifest, indent=1).encode())
-        shutil.rmtree(self.path / UNFINISHED)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove what only unfinished samples need, and what jobs left that were killed as they began."""
+        for folder in self.path.glob("*"):
+            if OWN.fullmatch(folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def _kept_or_removed(self, *, new: bool) -> Iterator[None]:
+    def _kept_or_removed(self, *, new: bool, made: bool) -> Iterator[None]:
         """Keep what was done when the disk is full or the user stops; leave nothing where nothing was."""
-        existed = self.path.exists()
         try:
             yield
         except KeyboardInterrupt:
@@ -231,8 +275,8 @@ class ShardFolder:
                     f"{len(self.samples.shards)} shards are finished and stay. Make room, then go on with "
                     "resume=True (--resume)."
                 ) from error
-            if new and not done and existed:
-                shutil.rmtree(self.path)
+            if new and not done:
+                self._clear(folder=made)
             raise
 
     def _require_free(self, n: int) -> None:

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -174,6 +175,66 @@ def test_an_error_before_the_first_shard_leaves_nothing(gan, tmp_path: Path) -> 
                 tmp_path / "out", StopsAt(drawn(gan), number, RuntimeError("no such luck")), "npz"
             ).write()
         assert [f.name for f in tmp_path.iterdir()] == left
+
+
+def test_an_error_never_removes_a_folder_that_was_there(gan, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir(mode=0o750)
+    there = (tmp_path / "out").stat()
+    samples = StopsAt(drawn(gan), 0, RuntimeError("no such luck"))
+    with pytest.raises(RuntimeError, match="no such luck"):
+        ShardFolder(tmp_path / "out", samples, "npz").write()
+    assert (tmp_path / "out").stat().st_ino == there.st_ino
+    assert not any((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("left", [(), (".order.json.x1",), ("../.unfinished." + "0" * 32 + "/",)])
+def test_a_start_that_was_killed_before_its_order_was_written_is_no_start(gan, tmp_path, left) -> None:
+    unfinished = tmp_path / "out" / ".unfinished"
+    unfinished.mkdir(parents=True)
+    for name in left:
+        (unfinished / name).mkdir() if name.endswith("/") else (unfinished / name).touch()
+    with pytest.raises(CheckpointError, match=r"there are none\. Start without resume"):
+        ShardFolder(tmp_path / "out", drawn(gan), "npz").write(resume=True)
+    ShardFolder(tmp_path / "out", drawn(gan), "npz").write()
+    ShardFolder(tmp_path / "whole", drawn(gan), "npz").write()
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+    assert not any(f.name.startswith(".") for f in (tmp_path / "out").iterdir())
+
+
+def begin_at_once(folder: ShardFolder, part: int, barrier, ended) -> None:
+    """Write one half as soon as the other one begins, and tell how it ended."""
+    original = folder._begin
+
+    def begin(**options: bool) -> None:
+        barrier.wait(60)  # both found no order
+        original(**options)
+
+    folder._begin = begin
+    try:
+        ended.append((part, folder.write(of=(part, 2))))
+    except CheckpointError as error:
+        ended.append((part, str(error)))
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_jobs_that_begin_at_once_share_one_order_or_the_second_is_refused(gan, tmp_path, seed: int) -> None:
+    barrier, ended = threading.Barrier(2), []
+    folders = [ShardFolder(tmp_path / "out", drawn(gan, seed=s), "npz") for s in (3, seed)]
+    jobs = [
+        threading.Thread(target=begin_at_once, args=(f, i, barrier, ended)) for i, f in enumerate(folders, 1)
+    ]
+    [job.start() for job in jobs]
+    [job.join(120) for job in jobs]
+    results = dict(ended)
+    assert len(results) == 2
+    if seed != 3:
+        assert sorted(map(type, results.values()), key=str) == [bool, str]
+        assert any("seed: " in str(result) for result in results.values())
+        return
+    assert results == {1: False, 2: False}
+    assert ShardFolder(tmp_path / "out", drawn(gan), "npz").write(resume=True)
+    ShardFolder(tmp_path / "whole", drawn(gan), "npz").write()
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
 
 
 def test_a_generator_knows_itself_by_what_it_draws(gan, digits, tiny, tmp_path: Path) -> None:

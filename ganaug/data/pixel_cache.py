@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import sys
 import tempfile
 import time
@@ -17,8 +18,12 @@ from ganaug.shards import Rows, map_npy
 OFF = "off"
 KEPT_SECONDS = 30 * 24 * 3600
 """Pixels that nobody opened for so long are removed when others are written."""
+UNFINISHED_SECONDS = 24 * 3600
 SPARE_BYTES = 1 << 30
 """Room left on the disk."""
+ENTRY = re.compile(r"[0-9a-f]{16}-[0-9a-f]{32}\.npy")
+UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.[a-z0-9_]{8}")
+"""Names that are ganaug's own: other files may lie in a folder that GANAUG_CACHE names."""
 
 
 def cache_folder() -> Path | None:
@@ -77,15 +82,15 @@ class PixelCache:
 
     def _remove_superseded(self) -> None:
         for other in self.folder.glob(f"{self.source}-*.npy"):
-            if other != self.file:
+            if other != self.file and ENTRY.fullmatch(other.name):
                 _remove(other)
 
     def _remove_old(self) -> None:
         """Remove what nobody used for long, and what processes that were killed left behind."""
-        for pattern, seconds in (("*-*.npy", KEPT_SECONDS), (".*.*", 24 * 3600)):
-            for file in self.folder.glob(pattern):
+        for file in self.folder.iterdir():
+            for own, seconds in ((ENTRY, KEPT_SECONDS), (UNFINISHED, UNFINISHED_SECONDS)):
                 with suppress(OSError):
-                    if file.stat().st_mtime < time.time() - seconds:
+                    if own.fullmatch(file.name) and file.lstat().st_mtime < time.time() - seconds:
                         _remove(file)
 
 

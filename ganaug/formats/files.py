@@ -61,6 +61,6 @@ def inside(folder: Path, name: str) -> Path:
     if not relative or "\0" in name or ".." in parts:
         raise ValueError(f"the name {name!r} leads outside of {folder}")
     file = folder / name
-    if file.is_symlink() and not file.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{file} is a link that leads outside of {folder}")
+    if not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder)):
+        raise ValueError(f"{file} is a link that leads outside of {folder}, or lies behind one")
     return file

@@ -164,14 +164,30 @@ def test_one_entry_is_kept_per_folder_and_size_and_old_ones_go(root, cache):
     assert new != old
     read_image_folder(root, image_size=8)
     assert len(kept(cache)) == 2
-    (cache / ".left.tmp").write_bytes(b"x")
-    for file in (new, cache / ".left.tmp"):
+    left = cache / f".{new.name[:16]}.ab12_cd9"  # of a process that was killed
+    left.write_bytes(b"x")
+    for file in (new, left):
         os.utime(file, (time.time() - pixel_cache.KEPT_SECONDS - 9,) * 2)
     add(root.parent / "others")
     settle()
     read_image_folder(root.parent / "others")
     assert new not in kept(cache)
     assert len(kept(cache)) == 2
+
+
+def test_files_of_others_in_the_folder_of_the_cache_are_never_removed(root, cache):
+    read_image_folder(root)
+    (old,) = kept(cache)
+    names = (".gitlab-ci.yml", ".pre-commit-config.yaml", ".env.local", "features-train.npy")
+    theirs = [cache / name for name in (*names, f"{old.name[:16]}-mine.npy")]
+    for file in theirs:
+        file.write_bytes(b"x")
+        os.utime(file, (0, 0))
+    add(root)
+    settle()
+    read_image_folder(root)
+    assert not old.exists()
+    assert all(file.exists() for file in theirs)
 
 
 @pytest.mark.parametrize(

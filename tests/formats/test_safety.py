@@ -231,15 +231,25 @@ def test_a_manifest_that_lies_is_refused(bank, tmp_path: Path, format: str) -> N
     assert SampleBank.from_files(out).counts == bank.counts
 
 
-@pytest.mark.parametrize("format", ["bank", "imagefolder", "webdataset"])
-def test_a_link_that_leads_outside_is_refused(bank, tmp_path: Path, format: str) -> None:
+@pytest.mark.parametrize(
+    ("format", "name"),
+    [
+        ("bank", "classes.npy"),
+        ("imagefolder", "cat/00000.png"),
+        ("imagefolder", "cat"),  # a folder that is a link, whose files are none
+        ("webdataset", "shard-00000.tar"),
+    ],
+)
+def test_a_link_that_leads_outside_is_refused(bank, tmp_path: Path, format: str, name: str) -> None:
     out = bank.export(tmp_path / "out", format=format)
-    names = {"bank": "classes.npy", "imagefolder": "cat/00000.png", "webdataset": "shard-00000.tar"}
-    file = out / names[format]
+    file = out / name
     shutil.move(file, tmp_path / "outside")
     file.symlink_to(tmp_path / "outside")
     with pytest.raises((CheckpointError, DataError), match="is a link that leads outside"):
         SampleBank.from_files(out)
+    (tmp_path / "link").symlink_to(out)
+    (file.unlink(), shutil.move(tmp_path / "outside", file))
+    assert SampleBank.from_files(tmp_path / "link").counts == bank.counts
 
 
 @pytest.mark.parametrize(
