@@ -136,6 +136,7 @@ class MLflowRecord(RunWriter):
 
     def _result(self, result: "Comparison") -> None:
         gain = result.gain
+        arms = dict(zip(result.roles, _keys(list(result.roles)), strict=True))
         of_primary = [cell.metrics for cell in result.cells if cell.arm == result.primary]
         self.mlflow.log_metrics(
             {
@@ -145,11 +146,11 @@ class MLflowRecord(RunWriter):
                 "gain/high": gain.high,
                 "gain/p_value": gain.p_value,
                 "wall_seconds": result.wall_seconds,
-                **{f"mean/{_key(arm)}": float(result.scores(arm).mean()) for arm in result.roles},
+                **{f"mean/{key}": float(result.scores(arm).mean()) for arm, key in arms.items()},
             }
         )
         for cell in result.cells:
-            self.mlflow.log_metric(f"seeds/{_key(cell.arm)}", cell.score(self.metric), step=cell.seed)
+            self.mlflow.log_metric(f"seeds/{arms[cell.arm]}", cell.score(self.metric), step=cell.seed)
         self.mlflow.set_tags(
             {
                 "mlflow.runName": f"{result.verdict}: {result.primary}",
@@ -209,7 +210,8 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _keys(names: Sequence[str]) -> list[str]:
     """Return a key per name, told apart by number where names differ in forbidden letters only."""
     keys = [_key(name) for name in names]
-    return [f"{key}_{i}" if keys.count(key) > 1 else key for i, key in enumerate(keys)]
+    told = [f"{key}_{i}" if keys.count(key) > 1 else key for i, key in enumerate(keys)]
+    return told if len(set(told)) == len(told) else [f"{i}_{key}" for i, key in enumerate(keys)]
 
 
 def _key(name: str) -> str:
