@@ -56,8 +56,8 @@ def audit(
     - *poor*, if the share of its samples that lie among real ones (precision), or that a classifier
       recognises, is below half of that of real samples, by more than three standard deviations of luck;
       all classes together, if the accuracy score is;
-    - *collapsed*, likewise by recall, where samples are not poor, or recognised but of less than half
-      the spread;
+    - *collapsed*, likewise by recall, where samples are not poor, or recognised, among real ones in one
+      space at least, and of less than half the spread;
     - *sound*, if there is none of that, and it could have been seen;
     - *cannot be told*, with fewer than 10 training, held-out or generated samples.
 

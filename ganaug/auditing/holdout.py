@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ganaug._checks import number
+from ganaug._checks import BROKEN, number, read_json
 from ganaug._random import numpy_stream
 from ganaug.data.schema import label_array
 from ganaug.errors import CheckpointError, DataError
@@ -36,6 +36,7 @@ class Holdout:
 
     def __post_init__(self) -> None:
         number("holdout", self.share, low=0, high=0.9, open_low=True)
+        number("seed", self.seed, low=0, integer=True)
 
     def split(self, y: Any) -> tuple[Rows, Rows]:
         """Return the rows to train on and those held out, sorted; of each class two stay at the least."""
@@ -63,10 +64,10 @@ class Holdout:
         if not file.exists():
             return None
         try:
-            values = json.loads(file.read_text(encoding="utf-8"))
-            return cls(share=values["share"], seed=int(values["seed"]))
-        except (ValueError, KeyError, TypeError) as error:
+            values = read_json(file)
+            return cls(share=values["share"], seed=values["seed"])
+        except BROKEN as error:
             raise CheckpointError(
-                f"{file} must tell the share and seed of the samples held out: {error}. It was written by "
-                "ganaug fit --holdout; restore it, or name the held-out samples with --holdout."
+                f"{file} must tell the share and seed of the samples held out: {str(error)[:300]}. It was "
+                "written by ganaug fit --holdout; restore it, or name the held-out samples with --holdout."
             ) from error

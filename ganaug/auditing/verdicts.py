@@ -51,7 +51,9 @@ def findings(table: pd.DataFrame, novelty: pd.DataFrame) -> pd.DataFrame:
     """
     thin = _any(table[f"spread_ratio/{s}"] < HALF * table[f"spread_ratio/{s}{REAL}"] for s in SPACES)
     unlike = _any(low(table, measure) for measure in UNLIKE)
-    alike = _any(low(table, f"recall/{s}") for s in SPACES) & ((thin & ~low(table, "recognised")) | ~unlike)
+    off = reduce(operator.and_, (low(table, f"precision/{s}") for s in SPACES))
+    narrow = thin & ~low(table, "recognised") & ~off
+    alike = _any(low(table, f"recall/{s}") for s in SPACES) & (narrow | ~unlike)
     has_p, has_z = ("p_holm" in novelty, "C_T" in novelty)
     untold = novelty["C_T"].isna() if has_z else pd.Series(True, novelty.index)
     untold |= shifted(novelty)

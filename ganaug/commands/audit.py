@@ -1,17 +1,23 @@
 """ganaug audit: find out whether a generator is any good, and whether it copies."""
 
 import json
+import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganaug.commands.options import EXIT_VERDICT, Data, Device, Json, Quiet, Seed, Target
+from ganaug.commands.config_file import used_by_run
+from ganaug.commands.options import EXIT_VERDICT, Data, Device, ImageSize, Json, Quiet, Seed
+from ganaug.errors import ConfigError, GanaugWarning
 from ganaug.terminal import print_audit, progress
 
 if TYPE_CHECKING:
     from ganaug.auditing.result import Audit
+    from ganaug.bank import SampleBank
+    from ganaug.data.sources import Source
+    from ganaug.generator import ConditionalGAN
 
 
 class Sound(StrEnum):
@@ -23,10 +29,21 @@ class Sound(StrEnum):
 
 def audit(
     run: Annotated[
-        Path, typer.Argument(help="Folder that `ganaug fit` wrote, or a bank.", show_default=False)
+        Path,
+        typer.Argument(
+            help="Folder that `ganaug fit` wrote, or one of samples that `ganaug generate` did.",
+            show_default=False,
+        ),
     ],
     data: Data,
-    target: Target = "target",
+    drawn_from: Annotated[
+        Path | None,
+        typer.Option(help="Run that samples were drawn from, for its hold-out.", show_default=False),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Label column of a .csv; else that of the run.", show_default=False)
+    ] = None,
+    image_size: ImageSize = None,
     holdout: Annotated[
         str | None,
         typer.Option(
@@ -52,24 +69,48 @@ def audit(
     from ganaug.auditing.holdout import Holdout
     from ganaug.auditing.seen import seen_and_unseen
     from ganaug.auditing.verdicts import VERDICTS
-    from ganaug.bank import SampleBank
     from ganaug.data.sources import open_data
     from ganaug.generator import load
-    from ganaug.manifest import MANIFEST
 
     if out is not None:
         empty_folder(out)
-    gan = None if (run / MANIFEST).exists() else load(run, device=device)
-    source = open_data(data, target=target)
+    bank = _samples(run)
+    if bank is None and drawn_from is not None:
+        raise ConfigError(f"--drawn-from is for samples; {run} is no folder of them. Leave it out.")
+    origin = run if bank is None else drawn_from
+    if origin is None and holdout is None:
+        warnings.warn(
+            f"{run} does not tell what its generator was trained on: all of {data} counts as that. "
+            "Name the run that it was drawn from with --drawn-from, or what it has not seen with --holdout.",
+            GanaugWarning,
+            stacklevel=2,
+        )
+    gan = None if origin is None else load(origin, device=device)
+    if bank is not None and gan is not None:
+        _require_origin(run, gan)
+    source = bank if bank is not None else gan
+    assert source is not None
+    used = {} if origin is None else used_by_run(origin)
+    column, size = target or str(used.get("target", "target")), image_size or used.get("image-size")
+
+    def opened(data: str) -> "Source":
+        with progress("reading", None, "images", quiet=quiet) as advance:
+            return open_data(
+                data,
+                target=column,
+                image_size=size if Path(data).is_dir() else image_size,
+                on_image=lambda done, total: advance(done, total=total),
+            )
+
     (X, y), unseen = seen_and_unseen(
         gan,
-        source,
-        Holdout.read(run),
-        None if holdout is None else open_data(holdout, target=target),
+        opened(data),
+        None if origin is None else Holdout.read(origin),
+        None if holdout is None else opened(holdout),
     )
     with progress("auditing", None, "steps", quiet=quiet):
         result = run_audit(
-            SampleBank.open(run) if gan is None else gan,
+            source,
             X,
             y,
             holdout=unseen,
@@ -90,6 +131,31 @@ def audit(
     if fail_unless is not None and VERDICTS.index(result.verdict) < VERDICTS.index(fail_unless.value):
         typer.echo(f"the verdict is worse than {fail_unless.value!r}: {result.verdict}", err=True)
         raise typer.Exit(EXIT_VERDICT)
+
+
+def _samples(folder: Path) -> "SampleBank | None":
+    """Return the samples of a folder that `ganaug generate` wrote; None of any other."""
+    from ganaug.bank import SampleBank
+    from ganaug.manifest import MANIFEST, UNFINISHED, read_manifest
+
+    if not ((folder / MANIFEST).exists() or (folder / UNFINISHED).exists()):
+        return None
+    is_bank = read_manifest(folder).get("layout", "bank") == "bank"
+    return SampleBank.open(folder) if is_bank else SampleBank.from_files(folder)
+
+
+def _require_origin(samples: Path, gan: "ConditionalGAN") -> None:
+    """Raise if a folder of samples tells that another generator drew them."""
+    from ganaug.errors import DataError
+    from ganaug.manifest import read_manifest
+
+    order = read_manifest(samples).get("order")
+    drawn_by = order.get("generator") if isinstance(order, dict) else None
+    if drawn_by not in (None, gan.digest()):
+        raise DataError(
+            f"{samples} was not drawn from the generator of --drawn-from (the fingerprints differ). "
+            "Name the run that ganaug generate drew it from."
+        )
 
 
 def _write(result: "Audit", out: Path) -> None:

@@ -88,6 +88,11 @@ def config_writer(
     return write
 
 
+def used_by_run(run: Path) -> dict[str, Any]:
+    """Return the options that `ganaug fit` used, as its run folder has them, or none; unchecked."""
+    return _mapping(run / NAME) if (run / NAME).is_file() else {}
+
+
 def read_yaml(text: str) -> Any:
     """Return what a YAML text says: numbers, true and false as in YAML 1.2; no objects, no aliases."""
     import yaml

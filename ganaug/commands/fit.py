@@ -1,6 +1,7 @@
 """ganaug fit: train a generator per class and write it to a run folder."""
 
 import json
+import shlex
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -162,9 +163,10 @@ def fit(
         if done.get("registered"):
             typer.echo(f"Registered as {done['registered']}.")
         if kept is not None:
-            typer.echo(f"{len(source.y) - len(y)} were held out; next: ganaug audit {out} {data}")
-        typer.echo(f"Next: ganaug generate {out} --per-class 50 --out FOLDER")
-    if register is not None and not done["registered"]:
+            again = shlex.join(["ganaug", "audit", str(out), data])
+            typer.echo(f"{len(source.y) - len(y)} were held out; next: {again}")
+        typer.echo(f"Next: {shlex.join(['ganaug', 'generate', str(out)])} --per-class 50 --out FOLDER")
+    if register is not None and not done.get("registered"):
         raise GanaugError(f"the generator in {out} is not registered as {register}; the warning says why.")
 
 

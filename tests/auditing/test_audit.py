@@ -156,6 +156,17 @@ def test_classes_that_were_swapped_are_poor_and_taken_for_each_other():
     assert "averaged over classes" in " ".join(result.sentences)
 
 
+def test_alike_samples_that_are_recognised_but_nowhere_among_real_ones_are_poor_and_not_collapsed():
+    fake = NEW[0].copy()
+    fake[NEW[1] == 1] = 14 * np.eye(D)[1] + 0.1 * NEW[0][NEW[1] == 1]
+    result = audited(fake)
+    row = result.table.loc["1"]
+    assert row["recognised"] > 0.9
+    assert max(row[f"{m}/{s}"] for m in ("precision", "recall") for s in measures.SPACES) < 0.1
+    assert min(row[f"spread_ratio/{s}"] for s in measures.SPACES) < 0.5
+    assert verdicts(result) == ["sound", "poor", "sound"]
+
+
 def test_noise_is_poor_and_no_copy():
     result = audited(6 * np.random.default_rng(0).normal(size=NEW[0].shape))
     assert verdicts(result) == ["poor"] * K

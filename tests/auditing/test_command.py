@@ -1,6 +1,7 @@
 """ganaug audit on a real run: what it prints, writes and ends with, and what it needs to know."""
 
 import json
+import shlex
 import sys
 
 import numpy as np
@@ -129,14 +130,63 @@ def test_a_verdict_that_is_worse_than_asked_for_ends_with_5(command, files, run)
     assert "the verdict is worse than 'cannot be told': poor" in stderr
 
 
+@pytest.mark.filterwarnings("default::ganaug.errors.GanaugWarning")
 def test_a_bank_of_copies_is_audited_too(command, files, tmp_path):
     with np.load(files / "train.npz") as data:
         X, y = data["x"], data["y"]
     schema = Schema.fit(X, y)
     SampleBank(X, schema.encode_y(y).numpy(), schema).save(tmp_path / "bank")
-    code, stdout, _ = command("audit", tmp_path / "bank", files / "both.npz", "--json")
+    code, stdout, stderr = command("audit", tmp_path / "bank", files / "both.npz", "--json")
     assert code == 0
     assert json.loads(stdout)["verdict"] == "copies"
+    assert "does not tell what its generator was trained on" in stderr
+
+
+def test_samples_of_any_format_are_audited_by_the_holdout_of_the_run_they_were_drawn_from(
+    command, files, run, tmp_path
+):
+    fit = ("fit", files / "train.npz", "--out", tmp_path / "run", "--holdout", 0.3, *BUDGET)
+    assert command(*fit)[0] == 0
+    for layout in ("bank", "npz", "imagefolder"):
+        generate = ("generate", tmp_path / "run", "--per-class", 12, "--out", tmp_path / layout)
+        assert command(*generate, "--format", layout, "--device", "cpu")[0] == 0
+        audit = ("audit", tmp_path / layout, files / "train.npz", "--drawn-from", tmp_path / "run", "--json")
+        code, stdout, stderr = command(*audit)
+        assert (code, stderr) == (0, "")
+        found = json.loads(stdout)
+        assert (found["table"][-1]["n_holdout"], found["table"][-1]["n_train"]) == (44, 106)
+        assert found["novelty"][-1]["C_T"] is not None
+    other = command("audit", tmp_path / "bank", files / "train.npz", "--drawn-from", run)
+    assert other[0] == 3
+    assert "was not drawn from the generator of --drawn-from" in other[2]
+    wrong = command("audit", tmp_path / "bank", files / "other.npz", "--drawn-from", tmp_path / "run")
+    assert wrong[0] == 3
+    assert "is not what the generator was trained on" in wrong[2]
+
+
+def test_the_line_that_fit_prints_audits_photos_of_any_size_and_tables_of_any_target(command, tmp_path):
+    folder, rng = tmp_path / "my photos", np.random.default_rng(0)
+    for k in ("cat", "dog"):
+        (folder / k).mkdir(parents=True)
+        for i in range(8):
+            pixels = rng.integers(0, 255, (20 + i, 24, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / k / f"{i}.png")
+    frame = pd.DataFrame(rng.normal(size=(40, 3)), columns=list("abc"))
+    frame.assign(kind=np.repeat(["x", "y"], 20)).to_csv(tmp_path / "rows.csv", index=False)
+    given = {folder: ("--image-size", 16), tmp_path / "rows.csv": ("--target", "kind")}
+    for data, options in given.items():
+        out = tmp_path / f"run of {data.stem}"
+        code, stdout, stderr = command("fit", data, *options, "--out", out, "--holdout", 0.25, *BUDGET)
+        assert code == 0, stderr
+        line = next(line for line in stdout.splitlines() if "ganaug audit" in line)
+        name, *args = shlex.split(line.partition("next: ")[2])
+        assert (name, args) == ("ganaug", ["audit", str(out), str(data)])
+        code, _, stderr = command(*args, "--samples", 10)
+        assert code == 0, stderr
+        assert command(*args, *options, "--samples", 10, "--quiet")[0] == 0
+    code, _, stderr = command("audit", tmp_path / "run of my photos", folder, "--image-size", 24)
+    assert code == 3, "the command line wins over the run"
+    assert "fingerprints differ" in stderr
 
 
 def test_a_resumed_run_needs_the_same_holdout(command, files, tmp_path):

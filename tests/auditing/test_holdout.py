@@ -42,7 +42,11 @@ def test_a_record_comes_back_and_a_damaged_one_names_its_file(tmp_path):
     assert Holdout.read(tmp_path) is None
     Holdout(0.25, 7).write(tmp_path)
     assert Holdout.read(tmp_path) == Holdout(0.25, 7)
-    for text in ("{", "[1]", '{"share": 0.2}', '{"share": 3, "seed": 0}', '{"share": 0.2, "seed": "x"}'):
+    for text in (
+        *("{", "[1]", '{"share": 0.2}', '{"share": 3, "seed": 0}', '{"share": 0.2, "seed": "x"}'),
+        *('{"share": 0.2, "seed": -5}', '{"share": 0.2, "seed": 1e400}', "[" * 200_000, "\x00"),
+        *('{"share": 1e400, "seed": 0}', '{"share": 0.2, "seed": true}', '{"share": 0.2, "seed": 1.5}'),
+    ):
         (tmp_path / "holdout.json").write_text(text)
         with pytest.raises(CheckpointError, match=r"holdout\.json must tell the share and seed"):
             Holdout.read(tmp_path)
