@@ -113,7 +113,7 @@ def test_a_comparison_that_is_not_finished_says_how_far_it_is_and_how_it_goes_on
         invoke("report", part)
     for name, content in (("result.json", "{"), ("result.json", "[]"), ("result.json", '{"format": 1}')):
         (part / name).write_text(content)
-        with pytest.raises(CheckpointError, match=rf"part.{name} is damaged"):
+        with pytest.raises(CheckpointError, match=rf"part.{name} is not a result that ganaug saved"):
             invoke("report", part)
     (part / "result.json").unlink()
     (part / "about.json").write_text("{}")

@@ -251,6 +251,12 @@ def _dialect() -> tuple[Any, Any]:
         def ignore_aliases(self, data: Any) -> bool:
             return True
 
+        def represent_text(self, text: str) -> Any:
+            """Quote what YAML takes for the end of a line, so that it is escaped."""
+            ends = set(text) & set("\r\n\x85\u2028\u2029")
+            return self.represent_scalar("tag:yaml.org,2002:str", text, style='"' if ends else None)
+
+    Dumper.add_representer(str, Dumper.represent_text)
     plain = {
         "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
         "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),

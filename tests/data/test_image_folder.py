@@ -142,7 +142,8 @@ def test_a_folder_that_changes_while_it_is_read_is_no_data_set(root, cache, monk
     original = image_folder._pixels
 
     def meddle(file, image_size):
-        write(root / "dog" / "1.png", value=3)
+        write(root / ".new.png", value=3)  # whole at once, for files are read side by side
+        os.replace(root / ".new.png", root / "dog" / "1.png")
         return original(file, image_size)
 
     monkeypatch.setattr(image_folder, "_pixels", meddle)
