@@ -199,6 +199,10 @@ def _npz(path: Path, groups: str | None) -> Source:
     if groups is not None and groups not in arrays:
         raise DataError(f"{path} has no array {groups!r} of groups; it has {listed(names)}.")
     classes = arrays.get("classes")
+    if classes is not None and classes.ndim != 1:
+        raise DataError(
+            f"{path} must hold the names of classes as a list, 'classes' of shape (n,); got {classes.shape}."
+        )
     return Source(
         path.stem,
         *train,

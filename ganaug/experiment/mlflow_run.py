@@ -127,7 +127,13 @@ def check_server(uri: str) -> None:
     parsed = urlsplit(uri)
     if parsed.scheme in ("http", "https") and parsed.hostname:
         port = parsed.port or (443 if parsed.scheme == "https" else 80)
-        socket.create_connection((parsed.hostname, port), timeout=10).close()
+        try:
+            socket.create_connection((parsed.hostname, port), timeout=10).close()
+        except OSError as error:
+            raise OSError(
+                f"MLflow's server at {uri} does not answer ({error}). Start it, or name another store in "
+                "MLFLOW_TRACKING_URI."
+            ) from error
 
 
 def end_lost_run(status: str) -> None:

@@ -100,14 +100,14 @@ class RunFolder:
 
     def _compare(self, saved: dict[str, Any], path: Path, *, fixed_seed: bool) -> None:
         expected = json.loads(json.dumps(self.about))  # tuples become lists, as in the file
-        for name in ("config", "schema", "data", *(["seed"] if fixed_seed else [])):
+        for name in (*(["seed"] if fixed_seed else []), "config", "data", "schema"):
             old, new = saved.get(name), expected[name]
             if name == "config" and isinstance(old, dict):
                 old, new = ({k: v for k, v in d.items() if k not in MAY_CHANGE} for d in (old, new))
             if old != new:
                 raise CheckpointError(
-                    f"{path} was written with another {name}: {_difference(old, new)}. "
-                    f"Resume with the same data and settings; only {', '.join(MAY_CHANGE)} may change."
+                    f"{path} was written with another {name}: {_difference(old, new)}. Resume with the same "
+                    f"data and settings (--seed and --holdout too); only {', '.join(MAY_CHANGE)} may change."
                 )
 
     def _replace(self, name: str, write: Callable[[Path], Any]) -> None:

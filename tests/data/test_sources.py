@@ -324,3 +324,10 @@ def test_one_word_in_a_long_column_of_numbers_makes_it_text(tmp_path) -> None:
     age = open_data(str(path)).X["age"]
     assert set(age) == {"37", "unknown"}
     assert read("age", age).categories == ("37", "unknown")
+
+
+def test_names_of_classes_that_are_no_list_are_refused(tmp_path):
+    X, y = np.zeros((4, 8, 8), np.uint8), np.array([0, 0, 1, 1])
+    np.savez(tmp_path / "x.npz", x=X, y=y, classes=np.array(5))
+    with pytest.raises(DataError, match=r"x\.npz must hold the names of classes as a list.*got \(\)"):
+        open_data(tmp_path / "x.npz")

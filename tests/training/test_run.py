@@ -250,8 +250,11 @@ def test_a_run_is_resumed_with_its_own_data_and_settings_only(run: Path, digits)
         resume(np.flip(X, 1), y)
     with pytest.raises(CheckpointError, match=where + "schema: .*labels"):
         resume(X, y + 1)
-    with pytest.raises(CheckpointError, match=where + "seed: 5 then, 6 now"):
-        resume(X, y, seed=6)
+    with pytest.raises(CheckpointError, match=where + r"data: '\w+' then.* \(--seed and --holdout"):
+        resume(X[1:], y[1:])  # as without --holdout
+    for rows in (slice(None), slice(1, None)):  # another seed holds out other samples
+        with pytest.raises(CheckpointError, match=where + "seed: 5 then, 6 now"):
+            resume(X[rows], y[rows], seed=6)
     assert {f: f.read_bytes() for f in run.rglob("*") if f.is_file()} == before
 
 
