@@ -78,11 +78,11 @@ def test_workers_read_what_was_drawn(gan, start, persistent):
         assert torch.equal(torch.cat([x for x, _ in loader]), alone)
 
 
-def test_as_many_are_drawn_as_an_epoch_is_expected_to_use(gan):
+def test_as_many_are_drawn_as_an_epoch_may_use(gan):
     train = fresh(gan, swap=0.3)
-    assert train.bank.counts == {0: 3, 1: 4 + 2, 2: 6 + 1}
-    swapped = [x.numpy().tobytes() for i, (x, _) in enumerate(train) if train.origin(i) == "synthetic"]
-    assert len(set(swapped)) >= len(swapped) - 3
+    assert train.bank.counts == {0: 8, 1: 4 + 4, 2: 6 + 2}  # at most all of them are swapped
+    synthetic = [x.numpy().tobytes() for i, (x, _) in enumerate(train) if train.origin(i) == "synthetic"]
+    assert len(set(synthetic)) == len(synthetic) > 10
 
 
 def test_only_the_last_epoch_is_kept_and_nothing_is_left_behind(gan):
@@ -122,7 +122,7 @@ def test_a_copy_cannot_draw_and_says_so(gan):
     train = fresh(gan)
     copy = pickle.loads(pickle.dumps(train))
     assert torch.equal(epoch(copy, 0), epoch(train, 0))
-    with pytest.raises(ConfigError, match="in the process that made the data set"):
+    with pytest.raises(ConfigError, match="drawn by the data set that was made first; this is a copy"):
         copy.set_epoch(1)
     assert copy.epoch == 0
 

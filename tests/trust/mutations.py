@@ -198,7 +198,7 @@ def reseal(rng: Rng, content: bytes) -> bytes:
     import torch
     from safetensors.torch import load, save
 
-    from ganaug.training.checkpoint import _sha256
+    from ganaug.training.checkpoint import sha256_of
 
     (length,) = struct.unpack("<Q", content[:8])
     tensors = load(content)
@@ -220,4 +220,4 @@ def reseal(rng: Rng, content: bytes) -> bytes:
         if changed is not None:
             tensors[name if rng.random() < 0.8 else f"{name}.x"] = changed.contiguous()
     text = dumps(about)
-    return save(tensors, metadata={"ganaug": text, "sha256": _sha256(tensors, text)})
+    return save(tensors, metadata={"ganaug": text, "sha256": sha256_of(tensors, text)})
