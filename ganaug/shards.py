@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,20 @@ Rows = np.ndarray[Any, Any]
 
 PIECE_BYTES = 1 << 22
 RESIDENT_BYTES = 1 << 25
+OPEN_FILES = 128  # kept open; others, as of a bank of a thousand shards, are opened for each reading
+
+
+class _Head(NamedTuple):
+    """What a .npy file says about its content."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    offset: int
+    by_row: bool
+
+    @classmethod
+    def of(cls, rows: np.memmap[Any, Any]) -> "_Head":
+        return cls(rows.dtype, rows.shape, rows.offset, rows.flags.c_contiguous)
 
 
 class Shards:
@@ -36,21 +50,22 @@ class Shards:
 
     def __init__(self, files: Sequence[Path]):
         self.files = tuple(files)
-        maps = [map_npy(file) for file in files]
-        self.dtype: np.dtype[Any] = maps[0].dtype
-        self.ends = np.cumsum([len(m) for m in maps])
-        self.shape: tuple[int, ...] = (int(self.ends[-1]), *maps[0].shape[1:])
-        if any((m.dtype, m.shape[1:]) != (self.dtype, self.shape[1:]) for m in maps):
+        heads = [_Head.of(map_npy(file)) for file in files]  # a map holds its file open
+        self.dtype: np.dtype[Any] = heads[0].dtype
+        lengths = np.array([head.shape[0] for head in heads])
+        self.ends = np.cumsum(lengths)
+        self.shape: tuple[int, ...] = (int(self.ends[-1]), *heads[0].shape[1:])
+        if any((head.dtype, head.shape[1:]) != (self.dtype, self.shape[1:]) for head in heads):
             raise ValueError(f"shards must have one dtype and row shape; those of {files[0].parent} differ")
-        if not all(m.flags.c_contiguous for m in maps):
+        if not all(head.by_row for head in heads):
             raise ValueError(f"shards must be written row by row; those of {files[0].parent} are not")
         self._row_bytes = self.dtype.itemsize * math.prod(self.shape[1:])
-        before = self.ends - [len(m) for m in maps]
-        self._origins = [m.offset for m in maps] - before * self._row_bytes  # of row 0, if all were there
+        origins = np.array([head.offset for head in heads])
+        self._origins = origins - (self.ends - lengths) * self._row_bytes  # of row 0, if all were there
 
     @cached_property
     def _descriptors(self) -> list[int]:
-        return [os.open(file, os.O_RDONLY) for file in self.files]
+        return [os.open(file, os.O_RDONLY) for file in self.files[:OPEN_FILES]]
 
     def __del__(self) -> None:
         for descriptor in self.__dict__.pop("_descriptors", ()):
@@ -102,13 +117,22 @@ class Shards:
         offsets, sizes = self._origins[file] + rows * self._row_bytes, counts * self._row_bytes
         done = 0
         for i, offset, size in zip(file.tolist(), offsets.tolist(), sizes.tolist(), strict=True):
-            stop = done + size
-            while done < stop:
-                read = os.preadv(self._descriptors[i], [content[done:stop]], offset)
-                if not read:
-                    raise OSError(f"{self.files[i]} was cut after it was opened. Generate it again.")
-                done, offset = done + read, offset + read
+            if i < OPEN_FILES:
+                self._read(i, self._descriptors[i], content[done : done + size], offset)
+            else:
+                with open(self.files[i], "rb", buffering=0) as opened:
+                    self._read(i, opened.fileno(), content[done : done + size], offset)
+            done += size
         return taken
+
+    def _read(self, i: int, descriptor: int, content: memoryview, offset: int) -> None:
+        """Fill `content` from a file."""
+        done = 0
+        while done < len(content):
+            read = os.preadv(descriptor, [content[done:]], offset + done)
+            if not read:
+                raise OSError(f"{self.files[i]} was cut after it was opened. Generate it again.")
+            done += read
 
 
 def map_npy(file: Path) -> np.memmap[Any, Any]:

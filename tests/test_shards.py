@@ -103,6 +103,19 @@ def test_files_are_closed_with_the_shards(tmp_path: Path) -> None:
             os.fstat(descriptor)
 
 
+def test_more_files_than_a_process_may_open_are_read(tmp_path: Path) -> None:
+    code = f"""
+import resource
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_NOFILE, (200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+from ganaug.shards import Shards
+shards = Shards([Path({str(tmp_path)!r}) / f"x-{{i}}.npy" for i in range(600)])
+assert shards[:].tolist() == shards[list(range(600))].tolist() == [[i] for i in range(600)]
+"""
+    assert len(write(tmp_path, np.arange(600).reshape(600, 1), 1, 1)) == 600
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize("rows", [X, X[:0], np.arange(12).reshape(3, 4).T[:, ::2]])
 @pytest.mark.parametrize(("limit", "kind"), [(1 << 25, np.ndarray), (0, Shards)])
 def test_mapped_rows_are_read_without_their_map(

@@ -53,7 +53,8 @@ def read_image_folder(
 ) -> tuple[Rows, Rows]:
     """Return the images of a folder (n, height, width[, 3]) as uint8, and the name of each one's class.
 
-    The pixels are memory-mapped from a cache where the same files were read before.
+    The pixels are memory-mapped from a cache where the same files were read before. As with torchvision's
+    ImageFolder, transparency is dropped and a turn that a camera only notes (EXIF) is not made.
 
     Parameters
     ----------

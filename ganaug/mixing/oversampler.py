@@ -115,6 +115,7 @@ class GANOverSampler(BaseOverSampler):
     def _fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
         wanted = {k: int(n) for k, n in self.sampling_strategy_.items() if n}
         if not wanted:
+            self.__dict__.pop("gan_", None)  # that of an earlier fit
             return (X.reset_index(drop=True) if hasattr(X, "iloc") else X.copy()), y.copy()
         self.gan_ = fitted_gan(self, X, y, random_state=self.random_state)
         X_new, y_new = self.gan_.generate(wanted)

@@ -142,6 +142,13 @@ class TestRows:
         X_res[0] = -1
         assert X[0, 0] != -1
 
+    def test_a_generator_of_an_earlier_fit_does_not_stay(self, rare_iris):
+        oversampler = sampler()
+        oversampler.fit_resample(*rare_iris)
+        assert hasattr(oversampler, "gan_")
+        oversampler.fit_resample(*load_iris(return_X_y=True))
+        assert not hasattr(oversampler, "gan_")
+
 
 class TestContainers:
     @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "int32", "uint8"])
