@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ganaug._checks import reading, writing
+from ganaug._checks import listed, reading, writing
 from ganaug.errors import CheckpointError
 
 FORMAT = 2
@@ -71,6 +72,13 @@ def load_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], di
     if not sound:
         raise CheckpointError(f"{path} is damaged: its content does not match its sha256.")
     return tensors, about
+
+
+def require_finite(tensors: Mapping[str, Tensor], *, origin: Path) -> None:
+    """Raise CheckpointError that names tensors which hold a number that is not finite."""
+    broken = [name for name, v in tensors.items() if v.is_floating_point() and not v.isfinite().all()]
+    if broken:
+        raise CheckpointError(f"{origin} is damaged: not finite: {listed(broken, 3)}.")
 
 
 def sha256_of(tensors: dict[str, Tensor], about: str) -> str:

@@ -12,11 +12,13 @@ from torch import Tensor
 
 from ganaug._checks import empty_folder, reading, writing
 from ganaug.errors import CheckpointError, GanaugWarning
-from ganaug.training.checkpoint import load_tensors, save_tensors
+from ganaug.training.checkpoint import load_tensors, require_finite, save_tensors
 from ganaug.training.curves import draw_curves
 from ganaug.training.state import GANState
 
 CHECKPOINTS = "checkpoints"
+PLAYERS = ("G.", "D.", "G_ema.", "opt_G.", "opt_D.")
+"""Tensors of a checkpoint that are finite in each state that is written."""
 MAY_CHANGE = ("train_images", "max_minutes", "target_distance", "keep_checkpoints")
 
 
@@ -74,7 +76,7 @@ class RunFolder:
             )
         for moment in moments:
             try:
-                tensors, saved = load_tensors(self._name(moment))
+                tensors, saved = _load(self._name(moment))
                 break
             except CheckpointError as error:
                 if moment == moments[-1]:
@@ -93,7 +95,7 @@ class RunFolder:
             if moment in healthy:
                 break
             try:
-                return history, load_tensors(self._name(last))[0]
+                return history, _load(self._name(last))[0]
             except CheckpointError as error:
                 warnings.warn(f"{error} It can no longer be gone back to.", GanaugWarning, stacklevel=3)
         return history, tensors
@@ -123,6 +125,13 @@ class RunFolder:
 
     def _moments(self) -> set[int]:
         return {int(p.stem) for p in (self.path / CHECKPOINTS).glob("*.safetensors") if p.stem.isdigit()}
+
+
+def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return a checkpoint that training can go on from."""
+    tensors, saved = load_tensors(path)
+    require_finite({k: v for k, v in tensors.items() if k.startswith(PLAYERS)}, origin=path)
+    return tensors, saved
 
 
 def checked_history(history: Any) -> list[dict[str, Any]]:

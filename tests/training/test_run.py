@@ -236,6 +236,19 @@ def test_resuming_what_is_done_gives_the_same_generator_again(digits, tmp_path: 
     assert len(opened._drawing.snapshots) == len(gan._drawing.snapshots) > 0
 
 
+@pytest.mark.parametrize("part", ["G", "snapshots"])
+def test_a_generator_with_a_weight_that_is_no_number_is_refused_by_name(digits, tmp_path, part: str) -> None:
+    gan = fit(digits, config=replace(CONFIG, snapshot="best"))
+    gan.save(tmp_path / "gan")
+    saved = tmp_path / "gan" / "generator.safetensors"
+    tensors, about = load_tensors(saved)
+    last = [k for k in tensors if k.startswith(f"{part}.") and k.endswith(".weight")][-1]
+    tensors[last].view(-1)[-1] = torch.nan
+    save_tensors(saved, tensors, about)
+    with pytest.raises(CheckpointError, match=r"generator\.safetensors is damaged: not finite"):
+        ganaug.load(tmp_path / "gan")
+
+
 def test_a_run_is_resumed_with_its_own_data_and_settings_only(run: Path, digits) -> None:
     X, y = digits
     before = {f: f.read_bytes() for f in run.rglob("*") if f.is_file()}
@@ -306,7 +319,14 @@ def emptied(path: Path) -> None:
     path.write_bytes(b"")
 
 
-DAMAGE = [flipped, truncated, emptied]
+def spoiled(path: Path) -> None:
+    """Write a moment that is no number under a sha256 that is right again."""
+    tensors, about = load_tensors(path)
+    tensors["opt_G.0.exp_avg"].fill_(torch.nan)
+    save_tensors(path, tensors, about)
+
+
+DAMAGE = [flipped, truncated, emptied, spoiled]
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
