@@ -56,11 +56,13 @@ def test_a_command_that_is_ended_goes_on_to_the_same_bytes(run, whole, tmp_path,
         process = subprocess.Popen(command, stdout=stdout, stderr=stderr, start_new_session=True)
     while not list(out.glob(".unfinished/0*.json")) and process.poll() is None:
         time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGSTOP)  # so that it cannot come to its end meanwhile
     children = psutil.Process(process.pid).children(recursive=True)
     if how == "interrupt":
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
     else:
         process.send_signal({"kill": signal.SIGKILL, "terminate": signal.SIGTERM}[how])
+    os.killpg(process.pid, signal.SIGCONT)
     process.wait(timeout=60)
     assert psutil.wait_procs(children, timeout=60)[1] == []
     shown, told = (stream.read_text() for stream in streams)
