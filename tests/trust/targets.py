@@ -13,13 +13,15 @@ from unittest import mock
 import mutations
 import numpy as np
 import pandas as pd
+import typer
 from hunt import Damage, Target
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from ganaug import ConditionalGAN, GANConfig, SampleBank, compare, load
+from ganaug.cli import app
 from ganaug.data.sources import open_data
-from ganaug.errors import DataError
+from ganaug.errors import ConfigError, DataError
 
 JSON: Damage = {**mutations.BYTES, "value changed": mutations.change_json_text}
 RESEALED: Damage = {"resealed": mutations.reseal}
@@ -156,6 +158,23 @@ def write_images(folder: Path, suffix: str) -> None:
         shown.save(folder / f"class {label}" / f"{i}{suffix}")
 
 
+def write_options(folder: Path) -> None:
+    """Write a file as `ganaug fit` leaves it in its run folder."""
+    (folder / "run.yaml").write_text(
+        "# ganaug 0.1.0\ncommand: fit\ndata: digits\nout: runs/a\npreset: quick\ntrain-images: 1000\n"
+        "seed: 3\ndevice: cpu\ntrack: true\nholdout: 0.25\nmax-minutes: 1.5\ntarget: 'the class'\n"
+        "gan:\n  loss: wasserstein\n  z_dim: 16\n  regularizers: [r1, lecam]\n  lr_G: 1e-3\n"
+    )
+
+
+def read_options(folder: Path) -> str:
+    """Return the options that `ganaug fit` would run with."""
+    command: Any = typer.main.get_command(app)
+    given = ["digits", "--out", "runs/b", "--config", str(folder / "run.yaml")]
+    with command.make_context("ganaug", ["fit"], resilient_parsing=True) as above:
+        return repr(command.commands["fit"].make_context("fit", given, parent=above).params)
+
+
 def open_source(path: Path) -> str:
     source = open_data(path)
     return digest(source.X, source.y, list(source.class_names or ()))
@@ -219,6 +238,7 @@ TARGETS: dict[str, Target] = {
         damage=JSON,
         cost=20,
     ),
+    "options": Target(make=write_options, open=read_options, errors=(ConfigError,)),
     "npz": Target(make=write_npz, open=lambda folder: open_source(folder / "d.npz"), errors=(DataError,)),
     "csv": Target(make=write_csv, open=lambda folder: open_source(folder / "d.csv"), errors=(DataError,)),
     "folder of png": Target(
