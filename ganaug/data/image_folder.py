@@ -260,12 +260,15 @@ def _pixels(file: Path, image_size: int | None) -> Rows:
             return np.ascontiguousarray(plain)
     except (
         OSError,
+        MemoryError,  # of a chunk as long as a damaged length says
         UnidentifiedImageError,
         SyntaxError,
         Image.DecompressionBombWarning,
         Image.DecompressionBombError,
     ) as e:
-        raise DataError(f"{file} cannot be read as an image: {e}. Repair or remove it.") from e
+        raise DataError(
+            f"{file} cannot be read as an image: {str(e) or type(e).__name__}. Repair or remove it."
+        ) from e
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -108,8 +108,9 @@ def load_generator(path: Path, *, network: Any = None, conditioning: Any = None)
         for weights in snapshots.weights.values():
             require_weights(G, weights, origin=path)
         drawing = Drawing(G, config.z_dim, snapshots, PIECES[schema.kind], config.snapshot)
-        for snapshot in ("last", "best"):
-            (x,) = drawing.pieces(0, 1, stream=0, snapshot=snapshot)
+        served = {moment: k for k, moment in enumerate(snapshots.choice.tolist())}  # a class of each
+        for snapshot, k in (("last", 0), *(("best", k) for k in served.values())):
+            (x,) = drawing.pieces(k, 1, stream=0, snapshot=snapshot)
             if not torch.isfinite(x).all():
                 raise ValueError("it draws numbers that are not finite")
     return SavedGenerator(drawing, config, schema, seed, history, about.get("data"))

@@ -389,3 +389,26 @@ def test_folders_within_classes_and_images_without_class_are_told(tmp_path):
     write(tmp_path / "flat" / "0.png")
     with pytest.raises(DataError, match=r"one folder per class .*; its 1 images lie beside each other"):
         read_image_folder(tmp_path / "flat")
+
+
+def test_a_chunk_that_says_it_is_longer_than_memory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    file = tmp_path / "a" / "1.png"
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(file)
+    content = file.read_bytes()
+    start = content.index(b"IDAT") - 4
+    file.write_bytes(content[:start] + b"\x7f\xff\xff\xff" + content[start + 4 :])
+    code = f"""
+import resource
+from pathlib import Path
+import PIL.PngImagePlugin
+from ganaug.data.image_folder import read_image_folder
+size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + 2**30, resource.RLIM_INFINITY))
+try:
+    read_image_folder(Path({str(tmp_path)!r}))
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.startswith(f"DataError {file} cannot be read as an image")

@@ -249,6 +249,20 @@ def test_a_generator_with_a_weight_that_is_no_number_is_refused_by_name(digits, 
         ganaug.load(tmp_path / "gan")
 
 
+def test_a_generator_that_draws_no_numbers_is_refused_whatever_snapshot_does(digits, tmp_path) -> None:
+    gan = fit(digits, config=replace(CONFIG, snapshot="best", network="dcgan"))
+    gan.save(tmp_path / "gan")
+    saved = tmp_path / "gan" / "generator.safetensors"
+    tensors, about = load_tensors(saved)
+    served = tensors["snapshots.choice"].tolist()
+    for name, value in tensors.items():
+        if name.startswith(f"snapshots.{served[-1]}.") and name.endswith("running_var"):
+            value.fill_(-1)  # finite, but without a square root
+    save_tensors(saved, tensors, about)
+    with pytest.raises(CheckpointError, match=r"generator\.safetensors .*not finite"):
+        ganaug.load(tmp_path / "gan")
+
+
 def test_a_run_is_resumed_with_its_own_data_and_settings_only(run: Path, digits) -> None:
     X, y = digits
     before = {f: f.read_bytes() for f in run.rglob("*") if f.is_file()}
