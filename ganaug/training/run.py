@@ -88,6 +88,7 @@ class RunFolder:
         with reading(path, "a checkpoint"):
             self._compare(saved, path, fixed_seed=fixed_seed)
             state.load_tensors(tensors, origin=path)
+            state.require(len(self.about["counts"]))
             self.about["seed"] = saved["seed"]
             history = checked_history(saved["history"])
         healthy = {0, *(line["images_seen"] for line in history if line["sound"])}

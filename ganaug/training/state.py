@@ -111,7 +111,7 @@ class GANState:
             part.at(images_seen)
 
     def load_tensors(self, flat: dict[str, Tensor], *, origin: Path) -> None:
-        """Restore what `tensors` returned; names or shapes that differ raise CheckpointError."""
+        """Restore what `tensors` returned; what differs in name or shape raises CheckpointError."""
         groups: dict[str, dict[str, Tensor]] = {}
         for dotted, value in flat.items():
             name, key = dotted.split(".", 1)
@@ -140,6 +140,14 @@ class GANState:
             setattr(self, name, groups["running"][name].to(device))
         self.sums = {name: value.to(device) for name, value in groups.get("sums", {}).items()}
         self.snapshots = Snapshots.from_tensors(groups.get("snapshots", {}))
+        for kept in self.snapshots.weights.values():
+            require_weights(self.G_ema, kept, origin=origin)
+
+    def require(self, n_classes: int) -> None:
+        """Raise ValueError unless what is kept by class is of so many classes."""
+        self.snapshots.require(n_classes)
+        if self.best_spread.shape not in ((0,), (n_classes,)):
+            raise ValueError(f"its spreads are not those of {n_classes} classes")
 
     def _holds(self, groups: Mapping[str, Mapping[str, Tensor]]) -> bool:
         """Whether moments, counts and running figures have the shapes of those in this state."""
@@ -150,7 +158,10 @@ class GANState:
             if found and found != moments:
                 return False
         settled = {k: v for k, v in groups["running"].items() if k in RUNNING and k != "best_spread"}
-        singles = [*groups["counts"].values(), *groups.get("sums", {}).values()]
+        sums = groups.get("sums", {})
+        singles = [*groups["counts"].values(), *sums.values()]
+        if {name for name in sums if not name.startswith("n/")} != {k[2:] for k in sums if k[:2] == "n/"}:
+            return False
         return all(v.shape == getattr(self, k).shape for k, v in settled.items()) and all(
             v.numel() == 1 for v in singles
         )

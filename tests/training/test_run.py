@@ -209,7 +209,7 @@ def test_a_signal_amid_trouble_leads_back_to_the_same_sound_state(
 
 @pytest.mark.parametrize("keep", [1, 3])
 def test_a_folder_gives_back_the_newest_sound_state_beside_one_amid_trouble(tmp_path, keep: int) -> None:
-    about = {"seed": 5, "config": {}, "schema": {}, "data": ""}
+    about = {"seed": 5, "config": {}, "schema": {}, "data": "", "counts": []}
     run, state = RunFolder(tmp_path / "run", about, keep=keep), fresh(CONFIG)
     run.begin(state)
     history: list[dict] = []
@@ -360,6 +360,27 @@ def test_two_damaged_checkpoints_are_passed_over_one_by_one(run: Path, whole: Pa
         fit(digits, run, resume=True)
     assert [str(w.message).split(".safetensors")[0][-9:] for w in told] == ["000000128", "000000064"]
     assert_equal_runs(run, whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("snapshots.choice", lambda v: v[:1]),
+        ("snapshots.{kept}", lambda v: v[None]),
+        ("running.best_spread", lambda v: torch.ones(2)),
+        ("sums.loss/G", lambda v: torch.ones(())),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_together_is_refused_by_name(digits, tmp_path, name, change) -> None:
+    config = replace(CONFIG, snapshot="best")
+    fit(digits, tmp_path / "run", config=config)
+    newest = file(tmp_path / "run", 192)
+    tensors, about = load_tensors(newest)
+    name = name.format(kept=next(k[10:] for k in tensors if k.startswith("snapshots.") and k.count(".") > 1))
+    tensors[name] = change(tensors.get(name)).contiguous()
+    save_tensors(newest, tensors, about)
+    with pytest.raises(CheckpointError, match=r"000000192\.safetensors"):
+        fit(digits, tmp_path / "run", config=config, resume=True)
 
 
 def test_where_all_are_damaged_the_run_says_so_and_stays_as_it_is(run: Path, digits) -> None:
