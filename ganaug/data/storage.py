@@ -1,6 +1,7 @@
 """How the cells of a column are written: read from the dtypes of numpy, pandas and Python, and back."""
 
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
@@ -109,7 +110,11 @@ class Storage:
         found = cls(**with_tuples(values))
         if not found.extension:
             known_dtype(found.dtype)
-        elif "dateutil" in found.dtype:  # whose zones may be any file
+        else:
+            for name in (found.dtype, found.category_dtype or "object"):
+                with suppress(TypeError):  # what numpy does not know is pandas' own
+                    known_dtype(name)
+        if "dateutil" in found.dtype:  # whose zones may be any file
             raise DataError(f"zones must be those of zoneinfo; got dtype {found.dtype[:60]!r}.")
         return found
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from ganaug._checks import listed, reading, writing
 from ganaug.errors import CheckpointError
 
+VARIANCES = ("running_var", "exp_avg_sq")
 FORMAT = 2
 """Number of the file format; a file of another number is refused."""
 
@@ -75,10 +76,14 @@ def load_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], di
 
 
 def require_finite(tensors: Mapping[str, Tensor], *, origin: Path) -> None:
-    """Raise CheckpointError that names tensors which hold a number that is not finite."""
-    broken = [name for name, v in tensors.items() if v.is_floating_point() and not v.isfinite().all()]
-    if broken:
-        raise CheckpointError(f"{origin} is damaged: not finite: {listed(broken, 3)}.")
+    """Raise CheckpointError that names tensors with numbers that are not finite, or variances below zero."""
+
+    def broken(name: str, value: Tensor) -> bool:
+        return not value.isfinite().all() or (name.endswith(VARIANCES) and bool((value < 0).any()))
+
+    found = [name for name, v in tensors.items() if v.is_floating_point() and broken(name, v)]
+    if found:
+        raise CheckpointError(f"{origin} is damaged: not finite, or below zero: {listed(found, 3)}.")
 
 
 def sha256_of(tensors: dict[str, Tensor], about: str) -> str:

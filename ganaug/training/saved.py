@@ -105,6 +105,8 @@ def load_generator(path: Path, *, network: Any = None, conditioning: Any = None)
         G = G.eval().requires_grad_(False)
         snapshots = Snapshots.from_tensors(groups["snapshots"])
         snapshots.require(len(schema.labels))
+        if len(snapshots) and config.snapshot == "last":
+            raise ValueError("it holds snapshots, which its config keeps none of")
         for weights in snapshots.weights.values():
             require_weights(G, weights, origin=path)
         drawing = Drawing(G, config.z_dim, snapshots, PIECES[schema.kind], config.snapshot)

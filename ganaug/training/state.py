@@ -154,7 +154,8 @@ class GANState:
         for name in ("opt_G", "opt_D"):
             weights = [p for group in getattr(self, name).param_groups for p in group["params"]]
             moments = {f"{i}.{m}": w.shape for i, w in enumerate(weights) for m in ("exp_avg", "exp_avg_sq")}
-            found = {key: v.shape for key, v in groups.get(name, {}).items() if not key.endswith(".step")}
+            moments |= {f"{i}.step": torch.Size() for i in range(len(weights))}
+            found = {key: v.shape for key, v in groups.get(name, {}).items()}
             if found and found != moments:
                 return False
         settled = {k: v for k, v in groups["running"].items() if k in RUNNING and k != "best_spread"}

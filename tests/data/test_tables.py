@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from ganaug.data.storage import Storage
 from ganaug.data.tables import TableCodec
 from ganaug.errors import ConfigError, DataError
 
@@ -509,3 +510,11 @@ def test_data_unlike_that_of_fit_is_refused(change: Callable[[Any], Any], messag
     X = pd.DataFrame({"a": range(9), "b": DAYS[:9]})
     with pytest.raises(DataError, match=message):
         TableCodec.fit(X).encode(change(X))
+
+
+@pytest.mark.parametrize("field", ["dtype", "category_dtype"])
+def test_a_dtype_of_a_gigabyte_is_no_dtype_of_a_column(field: str) -> None:
+    described = {"dtype": "category", "extension": True, "categories": ["a"], field: "V1000000000"}
+    with pytest.raises(DataError, match="dtypes must be those of numbers, dates and text; got 'V1000000000'"):
+        Storage.from_dict(described)
+    assert Storage.from_dict({**described, field: "string"}).extension

@@ -51,6 +51,7 @@ LIES: dict[str, tuple[Change, str]] = {
     "a history that is none": (changed("history", [{"images_seen": "x"}]), "was changed"),
     "a description that is a list": (lambda about, _: about.clear(), "was changed"),
     "a snapshot that is not there": (lambda _, t: t["snapshots.choice"].fill_(7), "snapshots do not serve"),
+    "snapshots that nothing asked for": (changed("config.snapshot", "last"), "keeps none of"),
     "weights that are no numbers": (lambda _, t: t["G.out.bias"].fill_(torch.nan), "not finite"),
     "a method in the place of a tensor": (
         lambda _, t: t.update({"snapshots.offer": torch.zeros(1)}),
