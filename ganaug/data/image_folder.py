@@ -239,7 +239,7 @@ def _decoded(
 
 def _pixels(file: Path, image_size: int | None) -> Rows:
     """Return the pixels of one file, (height, width) or (height, width, 3)."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(file) as image:
@@ -258,14 +258,9 @@ def _pixels(file: Path, image_size: int | None) -> Rows:
             if image_size is not None:
                 plain = ImageOps.fit(plain, (image_size, image_size), Image.Resampling.LANCZOS)
             return np.ascontiguousarray(plain)
-    except (
-        OSError,
-        MemoryError,  # of a chunk as long as a damaged length says
-        UnidentifiedImageError,
-        SyntaxError,
-        Image.DecompressionBombWarning,
-        Image.DecompressionBombError,
-    ) as e:
+    except DataError:
+        raise
+    except Exception as e:  # whatever a broken file makes of the decoder
         raise DataError(
             f"{file} cannot be read as an image: {str(e) or type(e).__name__}. Repair or remove it."
         ) from e

@@ -110,13 +110,17 @@ class Storage:
         found = cls(**with_tuples(values))
         if not found.extension:
             known_dtype(found.dtype)
-        else:
-            for name in (found.dtype, found.category_dtype or "object"):
-                with suppress(TypeError):  # what numpy does not know is pandas' own
-                    known_dtype(name)
-        if "dateutil" in found.dtype:  # whose zones may be any file
-            raise DataError(f"zones must be those of zoneinfo; got dtype {found.dtype[:60]!r}.")
+        require_known(found.dtype, found.category_dtype or "object")
         return found
+
+
+def require_known(*names: str) -> None:
+    """Raise DataError unless dtypes that a file names, numpy's or pandas' own, are ones that data can have."""
+    for name in names:
+        with suppress(TypeError):  # what numpy does not know is pandas' own
+            known_dtype(name)
+        if "dateutil" in name:  # whose zones may be any file
+            raise DataError(f"zones must be those of zoneinfo; got dtype {name[:60]!r}.")
 
 
 def known_dtype(name: str) -> np.dtype[Any]:

@@ -14,7 +14,7 @@ from ganaug._checks import known_name, listed
 from ganaug._random import numpy_stream
 from ganaug.data.cells import N_COMMON, Cells, Floats
 from ganaug.data.columns import UNKNOWN, Column
-from ganaug.data.storage import plain
+from ganaug.data.storage import plain, require_known
 from ganaug.errors import DataError
 
 MISSING = ("keep", "fill")
@@ -173,6 +173,7 @@ class TableCodec:
     def from_dict(cls, values: dict[str, Any]) -> "TableCodec":
         """Return the codec that `to_dict` described; an error of any kind if no `fit` gives such a one."""
         columns = values["columns"]
+        require_known(values["index_dtype"])
         codec = cls(
             columns=None if columns is None else known_names(columns),
             index_dtype=values["index_dtype"],

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -412,3 +413,15 @@ except Exception as error:
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.startswith(f"DataError {file} cannot be read as an image")
+
+
+def test_whatever_the_decoder_raises_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    file = tmp_path / "a" / "1.png"
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(file)
+    content = file.read_bytes()
+    header = b"IHDR" + content[16:28]  # a byte short
+    crc = zlib.crc32(header).to_bytes(4, "big")
+    file.write_bytes(content[:8] + (12).to_bytes(4, "big") + header + crc + content[33:])
+    with pytest.raises(DataError, match=rf"{file} cannot be read as an image: Truncated IHDR"):
+        read_image_folder(tmp_path)

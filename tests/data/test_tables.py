@@ -518,3 +518,10 @@ def test_a_dtype_of_a_gigabyte_is_no_dtype_of_a_column(field: str) -> None:
     with pytest.raises(DataError, match="dtypes must be those of numbers, dates and text; got 'V1000000000'"):
         Storage.from_dict(described)
     assert Storage.from_dict({**described, field: "string"}).extension
+
+
+def test_column_names_of_a_gigabyte_each_are_refused() -> None:
+    described = TableCodec.fit(pd.DataFrame({"a": [1.0, 2.0, 3.0]})).to_dict()
+    assert TableCodec.from_dict(described).to_dict() == described
+    with pytest.raises(DataError, match="dtypes must be those of numbers, dates and text"):
+        TableCodec.from_dict({**described, "index_dtype": "V1000000000"})
