@@ -115,7 +115,7 @@ class Storage:
 
 
 def require_known(*names: str) -> None:
-    """Raise DataError unless dtypes that a file names, numpy's or pandas' own, are ones that data can have."""
+    """Raise DataError unless dtypes that a file names, numpy's or pandas', are ones that data can have."""
     for name in names:
         with suppress(TypeError):  # what numpy does not know is pandas' own
             known_dtype(name)
