@@ -24,7 +24,6 @@ from common import keep, markdown
 from torch.utils.data import DataLoader, Dataset
 
 import ganaug
-from ganaug.bank_folder import write_bank
 
 SIDE = 32
 EVERY = 50
@@ -49,9 +48,13 @@ def make_bank(folder: Path, n: int) -> None:
     X = rng.integers(0, 256, (64, SIDE, SIDE, 3), dtype=np.uint8)
     config = ganaug.GANConfig(width=4, train_images=64)
     gan = ganaug.ConditionalGAN(config=config, random_state=0).fit(X, np.arange(64) % 2)
-    sizes = [min(1000, n - start) for start in range(0, n, 1000)]
-    pieces = ((rng.integers(0, 256, (k, SIDE, SIDE, 3), dtype=np.uint8), np.arange(k) % 2) for k in sizes)
-    write_bank(folder, gan.schema_, pieces, (n, SIDE, SIDE, 3), np.dtype(np.uint8), None)
+    raw = folder.with_suffix(".npy")
+    samples = np.lib.format.open_memmap(raw, "w+", np.uint8, (n, SIDE, SIDE, 3))
+    for start in range(0, n, 1000):
+        part = samples[start : start + 1000]
+        part[:] = rng.integers(0, 256, part.shape, dtype=np.uint8)
+    ganaug.SampleBank(samples, np.arange(n) % 2, gan.schema_).save(folder)
+    raw.unlink()
 
 
 def megabytes() -> dict[str, float]:

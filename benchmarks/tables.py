@@ -32,8 +32,9 @@ import ganaug
 from ganaug._random import derive
 from ganaug.config import resolve_config
 from ganaug.data.schema import Schema, take
-from ganaug.experiment.arms import ARMS, DEFAULT_ARMS, DOSES, Arm, TrainingPart, copies, synthetic, tuned
+from ganaug.experiment.arms import ARMS, DEFAULT_ARMS, Arm, TrainingPart, copies, synthetic, tuned
 from ganaug.experiment.bench import Bench, Plan
+from ganaug.experiment.choices import DOSES
 from ganaug.experiment.classifiers import build_classifier
 from ganaug.experiment.metrics import METRICS as SCORES
 from ganaug.experiment.plan import resolve_fill

@@ -11,7 +11,16 @@ import numpy as np
 
 from ganaug.errors import CheckpointError, ConfigError, DataError, OutputExistsError
 
-BROKEN = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+BROKEN = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
 """What a description raises that was damaged, or made to harm: it may hold anything in any place."""
 
 

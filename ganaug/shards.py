@@ -49,7 +49,8 @@ class Shards:
     """
 
     def __init__(self, files: Sequence[Path]):
-        self.files = tuple(files)
+        self.files = tuple(Path(os.path.abspath(file)) for file in files)
+        self._stamps = [_stamp(os.stat(file)) for file in files]
         heads = [_Head.of(map_npy(file)) for file in files]  # a map holds its file open
         self.dtype: np.dtype[Any] = heads[0].dtype
         lengths = np.array([head.shape[0] for head in heads])
@@ -98,7 +99,7 @@ class Shards:
             raise IndexError(f"rows must be within {len(self)}; got {key!r}.")
         flat = rows.reshape(-1).astype(np.int64) % max(1, len(self))
         taken = self._take(flat, np.ones_like(flat))
-        return taken.reshape(*rows.shape, *self.shape[1:])
+        return taken.reshape((*rows.shape, *self.shape[1:]))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Rows:
         if copy is False:
@@ -121,6 +122,8 @@ class Shards:
                 self._read(i, self._descriptors[i], content[done : done + size], offset)
             else:
                 with open(self.files[i], "rb", buffering=0) as opened:
+                    if _stamp(os.fstat(opened.fileno())) != self._stamps[i]:
+                        raise OSError(f"{self.files[i]} was changed after it was opened. Generate it again.")
                     self._read(i, opened.fileno(), content[done : done + size], offset)
             done += size
         return taken
@@ -133,6 +136,11 @@ class Shards:
             if not read:
                 raise OSError(f"{self.files[i]} was cut after it was opened. Generate it again.")
             done += read
+
+
+def _stamp(about: os.stat_result) -> tuple[int, int]:
+    """Return what tells a file from one that was written in its place."""
+    return about.st_size, about.st_mtime_ns
 
 
 def map_npy(file: Path) -> np.memmap[Any, Any]:

@@ -1,6 +1,7 @@
 """The tree keeps the directions the design gives it."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -201,3 +202,11 @@ def test_an_import_loads_only_what_it_needs(statement: str, unwanted: set[str]) 
     code = f"import sys; {statement}; print(*{{m.split('.')[0] for m in sys.modules}})"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert unwanted & set(run.stdout.split()) == set()
+
+
+def test_each_benchmark_finds_what_it_imports() -> None:
+    root = Path(__file__).parents[1]
+    code = "import runpy, sys\nfor path in sys.argv[1:]: runpy.run_path(path, run_name='imported')"
+    paths = {**os.environ, "PYTHONPATH": str(root / "benchmarks")}
+    programs = map(str, sorted((root / "benchmarks").glob("*.py")))
+    subprocess.run([sys.executable, "-c", code, *programs], env=paths, check=True, cwd=root)

@@ -109,11 +109,33 @@ import resource
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_NOFILE, (200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 from ganaug.shards import Shards
-shards = Shards([Path({str(tmp_path)!r}) / f"x-{{i}}.npy" for i in range(600)])
-assert shards[:].tolist() == shards[list(range(600))].tolist() == [[i] for i in range(600)]
+shards = Shards([Path({str(tmp_path)!r}) / f"x-{{i}}.npy" for i in range(300)])
+assert shards[:].tolist() == shards[list(range(900))].tolist() == [[i] for i in range(900)]
+assert shards[700:].tolist() == [[i] for i in range(700, 900)] and shards[[898, 2]].tolist() == [[898], [2]]
 """
-    assert len(write(tmp_path, np.arange(600).reshape(600, 1), 1, 1)) == 600
+    assert len(write(tmp_path, np.arange(900).reshape(900, 1), 3, 2)) == 300
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_bank_is_read_as_it_was_opened_or_not_at_all(tmp_path: Path, monkeypatch, number: int) -> None:
+    monkeypatch.setattr("ganaug.shards.OPEN_FILES", 2)
+    monkeypatch.chdir(tmp_path)
+    shards = Shards([file.relative_to(tmp_path) for file in write(tmp_path)])
+    monkeypatch.chdir("/")
+    np.testing.assert_array_equal(shards[:], X)
+    np.save(tmp_path / "other.npy", np.zeros((5, 2, 3)))
+    os.replace(tmp_path / "other.npy", shards.files[number])
+    if number < 2:
+        np.testing.assert_array_equal(shards[:], X)
+    else:
+        with pytest.raises(OSError, match=r"x-2\.npy was changed after it was opened"):
+            shards[:]
+
+
+def test_rows_may_be_single_numbers(tmp_path: Path) -> None:
+    shards = Shards(write(tmp_path, np.arange(23)))
+    assert (int(shards[7]), shards[[3, 4]].tolist()) == (7, [3, 4])
 
 
 @pytest.mark.parametrize("rows", [X, X[:0], np.arange(12).reshape(3, 4).T[:, ::2]])

@@ -79,7 +79,9 @@ def require_finite(tensors: Mapping[str, Tensor], *, origin: Path) -> None:
     """Raise CheckpointError that names tensors with numbers that are not finite, or variances below zero."""
 
     def broken(name: str, value: Tensor) -> bool:
-        return not value.isfinite().all() or (name.endswith(VARIANCES) and bool((value < 0).any()))
+        numbers = value if value.element_size() > 1 else value.float()  # those of a byte cannot be compared
+        squares = name.rpartition(".")[2] in VARIANCES
+        return not numbers.isfinite().all() or (squares and bool((numbers < 0).any()))
 
     found = [name for name, v in tensors.items() if v.is_floating_point() and broken(name, v)]
     if found:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +18,8 @@ from ganaug.training.curves import draw_curves
 from ganaug.training.state import GANState
 
 CHECKPOINTS = "checkpoints"
-PLAYERS = ("G.", "D.", "G_ema.", "opt_G.", "opt_D.")
-"""Tensors of a checkpoint that are finite in each state that is written."""
+FINITE = re.compile(r"(G|D|G_ema|opt_G|opt_D|snapshots\.\d+)\.")
+"""Tensors of a checkpoint that training can go on from only where they are finite."""
 MAY_CHANGE = ("train_images", "max_minutes", "target_distance", "keep_checkpoints")
 
 
@@ -131,7 +132,7 @@ class RunFolder:
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return a checkpoint that training can go on from."""
     tensors, saved = load_tensors(path)
-    require_finite({k: v for k, v in tensors.items() if k.startswith(PLAYERS)}, origin=path)
+    require_finite({k: v for k, v in tensors.items() if FINITE.match(k)}, origin=path)
     return tensors, saved
 
 

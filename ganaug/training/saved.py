@@ -16,7 +16,7 @@ from ganaug._checks import reading
 from ganaug.config import GANConfig
 from ganaug.data.schema import Schema
 from ganaug.errors import CheckpointError
-from ganaug.training.checkpoint import load_tensors, save_tensors
+from ganaug.training.checkpoint import load_tensors, require_finite, save_tensors
 from ganaug.training.drawing import PIECES, Drawing
 from ganaug.training.run import CHECKPOINTS, checked_history
 from ganaug.training.snapshots import Snapshots
@@ -107,6 +107,8 @@ def load_generator(path: Path, *, network: Any = None, conditioning: Any = None)
         snapshots.require(len(schema.labels))
         if len(snapshots) and config.snapshot == "last":
             raise ValueError("it holds snapshots, which its config keeps none of")
+        for weights in (groups["G"], *snapshots.weights.values()):
+            require_finite(weights, origin=path)
         for weights in snapshots.weights.values():
             require_weights(G, weights, origin=path)
         drawing = Drawing(G, config.z_dim, snapshots, PIECES[schema.kind], config.snapshot)

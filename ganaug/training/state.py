@@ -18,7 +18,6 @@ from ganaug.errors import CheckpointError, ConfigError
 from ganaug.networks import NETWORKS, TABLE_NETWORKS
 from ganaug.networks.conditioning import CONDITIONING
 from ganaug.networks.packed import Packed
-from ganaug.training.checkpoint import require_finite
 from ganaug.training.snapshots import Snapshots
 
 LEAST_BFLOAT16 = 16
@@ -199,14 +198,13 @@ def load_weights(module: nn.Module, weights: dict[str, Tensor], *, origin: Path)
 
 
 def require_weights(module: nn.Module, weights: dict[str, Tensor], *, origin: Path) -> None:
-    """Raise CheckpointError unless the weights have the module's shapes and are finite."""
+    """Raise CheckpointError that lists each difference unless the weights have the module's shapes."""
     wanted = {k: tuple(v.shape) for k, v in module.state_dict().items()}
     found = {k: tuple(v.shape) for k, v in weights.items()}
     if wanted != found:
         differing = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
         lines = "; ".join(f"{k}: expected {wanted.get(k)}, got {found.get(k)}" for k in differing[:6])
         raise CheckpointError(f"{origin}: {len(differing)} weights do not fit the network: {lines}.")
-    require_finite(weights, origin=origin)
 
 
 def build_networks(

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pytest
 import torch
 
+from ganaug._checks import reading
 from ganaug.data.storage import Storage
 from ganaug.data.tables import TableCodec
-from ganaug.errors import ConfigError, DataError
+from ganaug.errors import CheckpointError, ConfigError, DataError
 
 RNG = np.random.default_rng(0)
 N = 300
@@ -525,3 +526,8 @@ def test_column_names_of_a_gigabyte_each_are_refused() -> None:
     assert TableCodec.from_dict(described).to_dict() == described
     with pytest.raises(DataError, match="dtypes must be those of numbers, dates and text"):
         TableCodec.from_dict({**described, "index_dtype": "V1000000000"})
+    with (
+        pytest.raises(CheckpointError, match=r"a\.safetensors .*SyntaxError"),
+        reading("a.safetensors", "it"),
+    ):
+        TableCodec.from_dict({**described, "index_dtype": "(2,3"})

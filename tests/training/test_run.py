@@ -259,8 +259,44 @@ def test_a_generator_that_draws_no_numbers_is_refused_whatever_snapshot_does(dig
         if name.startswith(f"snapshots.{served[-1]}.") and name.endswith("running_var"):
             value.fill_(-1)  # finite, but without a square root
     save_tensors(saved, tensors, about)
-    with pytest.raises(CheckpointError, match=r"generator\.safetensors .*not finite"):
+    with pytest.raises(CheckpointError, match=r"generator\.safetensors is damaged: .*running_var"):
         ganaug.load(tmp_path / "gan")
+
+
+class OwnGenerator(torch.nn.Module):
+    """A generator with a weight below zero whose name ends like that of a variance."""
+
+    def __init__(self, shape, n_classes: int, z_dim: int):
+        super().__init__()
+        self.log_running_var = torch.nn.Parameter(
+            -torch.ones(z_dim + n_classes, shape[0] * shape[1] * shape[2])
+        )
+        self.shape, self.n_classes = shape, n_classes
+
+    def forward(self, z, c):
+        inputs = torch.cat([z, torch.nn.functional.one_hot(c, self.n_classes).to(z.dtype)], 1)
+        return torch.tanh(0.1 * inputs @ self.log_running_var).view(-1, *self.shape)
+
+
+class OwnDiscriminator(torch.nn.Module):
+    def __init__(self, shape, n_classes: int):
+        super().__init__()
+        self.linear = torch.nn.Linear(shape[0] * shape[1] * shape[2], n_classes)
+
+    def forward(self, x, c):
+        return self.linear(x.flatten(1)).gather(1, c[:, None]).squeeze(1)
+
+
+def own_pair(*, shape, n_classes, z_dim, width):
+    return OwnGenerator(shape, n_classes, z_dim), OwnDiscriminator(shape, n_classes)
+
+
+def test_an_own_network_with_any_names_is_resumed_and_opened(digits, tmp_path: Path) -> None:
+    config = replace(CONFIG, network=own_pair, snapshot="best", train_images=128, regularizers=())
+    fit(digits, tmp_path / "run", config=config)
+    gan = fit(digits, tmp_path / "run", config=replace(config, train_images=192), resume=True)
+    again = ganaug.load(tmp_path / "run", network=own_pair)
+    np.testing.assert_array_equal(again.generate(3, random_state=0)[0], gan.generate(3, random_state=0)[0])
 
 
 def test_a_run_is_resumed_with_its_own_data_and_settings_only(run: Path, digits) -> None:
