@@ -4,7 +4,16 @@ from dataclasses import replace
 
 from ganaug.experiment.arm import Arm
 from ganaug.experiment.choices import chosen, tuned
-from ganaug.experiment.samples import Extra, TrainingPart, copies, noisy_copies, real_samples, synthetic
+from ganaug.experiment.samples import (
+    Extra,
+    TrainingPart,
+    copies,
+    near_boundary,
+    noisy_copies,
+    pseudo_labelled,
+    real_samples,
+    synthetic,
+)
 from ganaug.experiment.smote import borderline_smote, pixel_smote, smote
 
 __all__ = [
@@ -15,7 +24,9 @@ __all__ = [
     "TrainingPart",
     "chosen",
     "copies",
+    "near_boundary",
     "noisy_copies",
+    "pseudo_labelled",
     "real_samples",
     "synthetic",
     "tuned",
@@ -25,6 +36,7 @@ SWAP = 0.3  # as in `SyntheticSwap`
 
 _COPIES = Arm(role="control", extra=copies)
 _GAN = Arm(role="treatment", extra=synthetic)
+_PSEUDO = Arm(role="control", extra=pseudo_labelled, place="even", dose=0.5)
 _RESERVE = Arm(role="oracle", extra=real_samples)
 
 ARMS: dict[str, Arm] = {
@@ -37,6 +49,7 @@ ARMS: dict[str, Arm] = {
     "borderline smote": Arm(role="control", extra=borderline_smote, data="numeric table"),
     "pixel smote": Arm(role="control", extra=pixel_smote, data="small image"),
     "classic": replace(_COPIES, classic=True, data="image"),
+    "classic + mixup": replace(_COPIES, classic=True, mix="mixup", data="image"),
     "randaugment": replace(_COPIES, classic="randaugment", data="image"),
     "mixup": Arm(role="control", mix="mixup"),
     "cutmix": Arm(role="control", mix="cutmix", data="image"),
@@ -44,22 +57,48 @@ ARMS: dict[str, Arm] = {
     "oversampling swap": replace(_COPIES, place="swap", dose=SWAP),
     "teacher on copies": replace(_COPIES, labels="teacher"),
     "teacher on classic": replace(_COPIES, labels="teacher", classic=True, data="image"),
+    "smooth copies": replace(_COPIES, labels="smooth"),
+    "lighter copies": replace(_COPIES, weight=0.3),
+    "even oversampling": replace(_COPIES, place="even", dose=SWAP),
     "pretrain on copies": replace(_COPIES, phases="pretrain"),
     "oversampling + real last": replace(_COPIES, phases="real last"),
     "tuned oversampling": tuned(_COPIES),
+    "tuned oversampling by class": tuned(_COPIES, by_class=True),
     "oversampling + gate": replace(_COPIES, gate="agreement"),
+    "oversampling + realism": replace(_COPIES, gate="realism"),
+    "oversampling + novelty": replace(_COPIES, gate="novelty"),
     "chosen oversampling": chosen(_COPIES),
+    "pseudo-labels": _PSEUDO,
+    "classic + pseudo-labels": replace(_PSEUDO, classic=True, data="image"),
+    "mixes": Arm(role="control", complement="mixes"),
+    "classic + mixes": replace(_COPIES, complement="mixes", classic=True, data="image"),
+    "classic + pseudo-labels + mixes": replace(_PSEUDO, complement="mixes", classic=True, data="image"),
     "gan": _GAN,
     "gan + classic": replace(_GAN, classic=True, data="image"),
     "gan + mixup": replace(_GAN, mix="mixup"),
     "gan swap": replace(_GAN, place="swap", dose=SWAP),
     "gan + teacher": replace(_GAN, labels="teacher"),
     "gan + classic + teacher": replace(_GAN, labels="teacher", classic=True, data="image"),
+    "smooth gan": replace(_GAN, labels="smooth"),
+    "lighter gan": replace(_GAN, weight=0.3),
+    "even gan": replace(_GAN, place="even", dose=SWAP),
+    "gan near boundary": replace(_GAN, extra=near_boundary, generative=True),
+    "gan of all snapshots": replace(_GAN, snapshot="all"),
     "pretrain on gan": replace(_GAN, phases="pretrain"),
     "gan + real last": replace(_GAN, phases="real last"),
     "tuned gan": tuned(_GAN),
+    "tuned gan by class": tuned(_GAN, by_class=True),
     "gan + gate": replace(_GAN, gate="agreement"),
+    "gan + realism": replace(_GAN, gate="realism"),
+    "gan + novelty": replace(_GAN, gate="novelty"),
     "chosen gan": chosen(_GAN),
+    "complement": Arm(role="treatment", complement="generator"),
+    "classic + complement": Arm(
+        role="treatment", extra=copies, complement="generator", classic=True, data="image"
+    ),
+    "classic + pseudo-labels + complement": replace(
+        _PSEUDO, role="treatment", complement="generator", classic=True, data="image"
+    ),
     "quarter of reserve": replace(_RESERVE, dose=0.25),
     "half of reserve": replace(_RESERVE, dose=0.5),
     "reserve": _RESERVE,

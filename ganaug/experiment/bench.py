@@ -1,6 +1,8 @@
 """One training part on the bench: its schema and generator, and the classifier under every arm."""
 
+import copy
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
@@ -16,6 +18,7 @@ from ganaug.errors import ConfigError
 from ganaug.experiment.arms import Arm, TrainingPart
 from ganaug.experiment.classic import BatchTransform, classic_transform, randaugment
 from ganaug.experiment.classifiers import (
+    Labels,
     Recipe,
     Teacher,
     build_classifier,
@@ -27,19 +30,22 @@ from ganaug.experiment.fitted import FittedClassifier
 from ganaug.experiment.held_out import HeldOut, Outcome, Tried
 from ganaug.experiment.judges import out_of_fold_judges
 from ganaug.experiment.metrics import METRICS
-from ganaug.experiment.order import stand_ins, swap_mask
+from ganaug.experiment.order import mixed_rows, swap_mask
 from ganaug.experiment.plan import Plan
+from ganaug.experiment.samples import copied_rows
 from ganaug.experiment.splits import inner_folds
 from ganaug.experiment.starts import same_start, weights_digest
 from ganaug.experiment.thresholds import tuned_factors
 from ganaug.generator import ConditionalGAN
+from ganaug.mixing.complement import ComplementGenerator
 from ganaug.mixing.fill import fill_counts
-from ganaug.mixing.gate import Admitted, Judge, admit
+from ganaug.mixing.gate import GATES, Admitted, Guard, admit, agreement
 from ganaug.training.observers import observers
 
 __all__ = ["Bench", "Plan"]
 
 INNER_FOLDS = 3
+SMOOTH = 0.1
 
 
 class Bench:
@@ -54,12 +60,15 @@ class Bench:
         *,
         groups: np.ndarray[Any, Any] | None = None,
         reserve: tuple[Any, Any] | None = None,
+        unlabelled: Any = None,
         schema: Schema | None = None,
     ):
         self.plan, self.X, self.y, self.seed, self.groups = plan, X, y, seed, groups
         self.reserve = reserve  # samples and labels that are neither in this part nor tested on
         self.schema = schema or replace(Schema.fit(X, y), names=tuple(plan.names))
         self.x, self.c = self.schema.encode_X(X), self.schema.encode_y(y)
+        self.unlabelled = unlabelled  # samples of neither part, without labels
+        self.x_unlabelled = None if unlabelled is None else self.schema.encode_X(unlabelled).clamp(-1, 1)
         added = fill_counts(y, plan.fill)
         classes = sorted(self.schema.class_index(k) for k, n in added.items() for _ in range(n))
         self.extra_c = torch.tensor(classes, dtype=torch.int64)
@@ -67,7 +76,10 @@ class Bench:
         self.gan_seconds = 0.0
         self._gan_asked, self._fit_seconds = False, 0.0
         self._admitted: tuple[Admitted, ...] = ()
-        self._judges: dict[Arm, tuple[Judge, ...]] = {}  # by the arm that they are trained as
+        self._guards: dict[
+            tuple[str | None, Arm], Guard | None
+        ] = {}  # by gate and what judges are trained as
+        self._teachers: dict[Arm, Teacher] = {}
         self.start = ""
 
     def outcome(self, name: str, arm: Arm, X_test: Any) -> Outcome:
@@ -111,8 +123,23 @@ class Bench:
         return found
 
     def _teacher(self, name: str, arm: Arm) -> Teacher:
-        """Return the class probabilities by the arm with nothing added, which sees real samples alone."""
-        return self._taught(self._recipe(name, arm.with_nothing_added))
+        """Return the class probabilities by the arm with copies, which sees real samples alone."""
+        like = arm.with_copies
+        if like not in self._teachers:
+            self._teachers[like] = self._taught(self._recipe(name, like))
+        return self._teachers[like]
+
+    def _labels(self, name: str, arm: Arm) -> Labels | None:
+        """Return what the labels of added samples are, where these are not their classes."""
+        if arm.labels == "teacher":
+            teacher = self._teacher(name, arm)
+            return lambda samples, c: teacher(samples)
+        n_classes = len(self.schema.labels)
+        if arm.labels == "smooth":
+            return lambda samples, c: torch.full((len(c), n_classes), SMOOTH / n_classes).scatter_add_(
+                1, c[:, None], torch.full((len(c), 1), 1 - SMOOTH)
+            )
+        return None
 
     def _taught(self, recipe: Recipe) -> Teacher:
         """Return the class probabilities by a new classifier that is trained on a recipe."""
@@ -151,28 +178,50 @@ class Bench:
         """Return what the arm feeds the classifier."""
         extra_c = self._wanted(arm)
         made = self._made(name, arm, extra_c)
-        teacher = self._teacher(name, arm) if arm.labels == "teacher" else None
-        swap = arm.dose if arm.place == "swap" else 0.0
-        if swap:
-            used = torch.empty(len(extra_c), dtype=torch.bool)
-            used[stand_ins(self.c)] = torch.from_numpy(swap_mask(len(self.c), swap, seed=self.seed))
-        else:
-            used = _first(extra_c, 0.0 if made is None else arm.dose)
-        return Recipe(
+        doses = torch.tensor(arm.doses).expand(len(self.schema.labels))
+        recipe = Recipe(
             X=self.X,
             x=self.x,
             c=self.c,
             X_extra=None if isinstance(made, Tensor) else made,
             x_extra=None if made is None else self._encoded(name, made, len(extra_c)),
             extra_c=extra_c,
-            used=used,
+            used=_first(extra_c, doses if arm.extra is not None else 0 * doses),
             class_weights=arm.class_weights,
             transform=self._transform(arm),
-            swap=swap,
             phases=arm.phases,
             mix=arm.mix,
-            teacher=teacher,
+            labels=self._labels(name, arm),
+            weight=arm.weight,
             n_pace=len(self.extra_c),
+            complement=self._complement(arm),
+        )
+        return recipe if arm.place == "fill" else self._standing_in(recipe, doses, even=arm.place == "even")
+
+    def _standing_in(self, recipe: Recipe, doses: Tensor, *, even: bool) -> Recipe:
+        """Return the recipe in which added samples stand in for real ones, and for copies of them."""
+        copied = recipe.copied
+        if even:
+            copied = copied_rows(self.c, self.extra_c, seed=self.seed)
+        chance = doses[torch.cat([self.c, self.c[copied]])].numpy()
+        recipe = replace(recipe, swap=chance, copied=copied)
+        first = mixed_rows(recipe, swap_mask(chance, seed=self.seed)) - len(self.c)
+        used = torch.zeros(len(recipe.extra_c), dtype=torch.bool)
+        used[first[first >= 0]] = True
+        return replace(recipe, used=used)
+
+    def _complement(self, arm: Arm) -> Callable[[Any], ComplementGenerator] | None:
+        if arm.complement is None:
+            return None
+        x = self.x if self.x_unlabelled is None else torch.cat([self.x_unlabelled, self.x])
+        return partial(
+            ComplementGenerator,
+            x=x,
+            fakes=arm.complement,
+            batch_size=self.plan.batch_size,
+            transform=self._transform(arm, "unlabelled"),
+            blocks=self.schema.blocks or (),
+            random_state=derive(self.seed, "complement"),
         )
 
     def _made(self, name: str, arm: Arm, extra_c: Tensor) -> Any:
@@ -183,31 +232,38 @@ class Bench:
 
         def drawn(c: Tensor, number: int) -> Any:
             seed = derive(self.seed, "draw", number) if number else self.seed
-            return make(replace(self._part(c), seed=seed, snapshot=arm.snapshot))
+            part = replace(self._part(c), seed=seed, snapshot=arm.snapshot)
+            return make(replace(part, teacher=partial(self._teacher, name, arm)))
 
-        judges = () if arm.gate is None or not len(extra_c) else self._judges_of(name, arm)
-        if not judges:
+        guard = None if arm.gate is None or not len(extra_c) else self._guard(name, arm)
+        if guard is None:
             return drawn(extra_c, 0)
 
         def draw(c: Tensor, number: int) -> Tensor:
             return self._encoded(name, drawn(c, number), len(c))
 
-        made, self._admitted = admit(draw, judges, extra_c, n_classes=len(self.schema.labels))
+        made, self._admitted = admit(draw, guard, extra_c, n_classes=len(self.schema.labels))
         return made
 
-    def _judges_of(self, name: str, arm: Arm) -> tuple[Judge, ...]:
-        """Return the judges of an arm's gate, trained when a candidate first asks for them."""
-        bare = arm.with_nothing_added
-        if bare not in self._judges:
-            recipe = self._recipe(name, bare)
-            judges = out_of_fold_judges(recipe, self._taught, seed=self.seed, groups=self.groups)
-            self._judges[bare] = judges
-        return self._judges[bare]
+    def _guard(self, name: str, arm: Arm) -> Guard | None:
+        """Return what stands at an arm's gate, made when a candidate first asks for it; None lets all in."""
+        key = arm.gate, arm.with_nothing_added
+        if key not in self._guards:
+            make = None if arm.gate is None else GATES[arm.gate]
+            if make is not None:
+                self._guards[key] = make(self.x, self.c)
+            else:
+                recipe = self._recipe(name, key[1])
+                judges = out_of_fold_judges(recipe, self._taught, seed=self.seed, groups=self.groups)
+                self._guards[key] = agreement(judges) if judges else None
+        return self._guards[key]
 
     def _wanted(self, arm: Arm) -> Tensor:
-        """Return the classes of what an arm makes: of a fill, of all real samples, or of the reserve."""
+        """Return the classes of what an arm makes: of a fill, of what it stands in for, or of the reserve."""
         if arm.place == "swap":
             return self.c.sort().values
+        if arm.place == "even":
+            return torch.cat([self.c, self.extra_c]).sort().values
         if arm.role == "oracle" and self.reserve is not None:
             return self.schema.encode_y(self.reserve[1]).sort().values
         return self.extra_c
@@ -216,13 +272,18 @@ class Bench:
         """Return this part in copies, for an arm may write to what it is given."""
         own = _copied(self.X), self.x.clone(), self.c.clone(), extra_c.clone()
         reserve = self.reserve and (_copied(self.reserve[0]), self.schema.encode_y(self.reserve[1]))
-        return TrainingPart(*own, self.schema, self.seed, self.fitted_gan, reserve)
+        unlabelled = None if self.x_unlabelled is None else self.x_unlabelled.clone()
+        return TrainingPart(
+            *own, self.schema, self.seed, self.fitted_gan, reserve=reserve, unlabelled=unlabelled
+        )
 
-    def _transform(self, arm: Arm) -> BatchTransform | None:
+    def _transform(self, arm: Arm, *stream: str) -> BatchTransform | None:
+        """Return what an arm does to each batch, of its own samples or of those of a named stream."""
         if not arm.classic:
             return None
-        compose = randaugment(self.x) if arm.classic == "randaugment" else self.plan.classic
-        return classic_transform(self.x, seed=self.seed, compose=compose)
+        compose = randaugment(self.x) if arm.classic == "randaugment" else copy.deepcopy(self.plan.classic)
+        seed = derive(self.seed, *stream) if stream else self.seed
+        return classic_transform(self.x, seed=seed, compose=compose)
 
     def held_out(self, name: str, arm: Arm) -> HeldOut:
         """Return what each candidate of an arm does on samples held out of this part; the encoding stays."""
@@ -238,16 +299,29 @@ class Bench:
         """Return the outcome of the candidate with the best metric on samples held out of the part."""
         held_out = self.held_out(name, arm)
         metric = METRICS[self.plan.metric]
-        final = self.outcome(name, arm.among[held_out.best(metric)], X_test)
+        final = self.outcome(name, self._best_of(arm, held_out), X_test)
         return replace(
             final,
             tried=tuple(
-                Tried(0.0 if a.extra is None else a.dose, score, a.gate, a.snapshot)
+                Tried(0.0 if a.extra is None else max(a.doses), score, a.gate, a.snapshot)
                 for a, score in zip(arm.among, held_out.scores(metric), strict=False)
             ),
             fit_seconds=final.fit_seconds + held_out.fit_seconds,
             gan_seconds=final.gan_seconds + held_out.gan_seconds,
         )
+
+    def _best_of(self, arm: Arm, held_out: HeldOut) -> Arm:
+        """Return the candidate with the best metric, or one with a dose for each class where they have that."""
+        if not arm.by_class or not held_out.truth:
+            return arm.among[held_out.best(METRICS[self.plan.metric])]
+        doses = [0.0 if a.extra is None else a.doses[0] for a in arm.among]
+        best = held_out.best_by_class(len(self.schema.labels))
+        filling = next(a for a in arm.among if a.extra is not None)
+        return replace(filling, dose=tuple(doses[k] for k in best))
+
+    def best_of(self, name: str, arm: Arm) -> Arm:
+        """Return the arm that one with candidates comes to on this part."""
+        return self._best_of(arm, self.held_out(name, arm)) if arm.among else arm
 
     @cached_property
     def _inner(self) -> list[tuple["Bench", Any, np.ndarray[Any, Any]]]:
@@ -265,6 +339,7 @@ class Bench:
                     derive(self.seed, "choice", k),
                     groups=None if self.groups is None else self.groups[rows],
                     reserve=self.reserve,
+                    unlabelled=self.unlabelled,
                     schema=self.schema,  # encoded as here, so that a module of the caller's own fits
                 ),
                 take(self.X, rest),
@@ -292,10 +367,10 @@ def _copied(X: Any) -> Any:
     return take(X, np.arange(len(X)))
 
 
-def _first(extra_c: Tensor, dose: float) -> Tensor:
-    """Return which of the added samples (n_extra,) are used: the first `dose` of each class."""
+def _first(extra_c: Tensor, doses: Tensor) -> Tensor:
+    """Return which of the added samples (n_extra,) are used: of each class the first ones, by its dose."""
     used = torch.zeros(len(extra_c), dtype=torch.bool)
     for k in extra_c.unique():
         rows = (extra_c == k).nonzero().flatten()
-        used[rows[: round(dose * len(rows))]] = True
+        used[rows[: round(float(doses[k]) * len(rows))]] = True
     return used

@@ -11,7 +11,7 @@ __all__ = ["chosen", "tuned"]
 DOSES = (0.25, 0.5, 1.0)
 
 
-def tuned(arm: Arm) -> Arm:
+def tuned(arm: Arm, *, by_class: bool = False) -> Arm:
     """Return an arm that chooses, seed by seed, how many of another's samples to add; none is a choice.
 
     It trains the classifier 13 times as often, and a generator three more times. Within the training part the
@@ -22,6 +22,8 @@ def tuned(arm: Arm) -> Arm:
     ----------
     arm : Arm
         With `extra`.
+    by_class : bool, default=False
+        Whether each class gets a dose of its own, that of the candidate which does best on it.
 
     Returns
     -------
@@ -41,7 +43,8 @@ def tuned(arm: Arm) -> Arm:
     """
     if arm.extra is None:
         raise ConfigError("arm must have extra for its dose to be tuned; got one that adds no samples.")
-    return Arm(role=arm.role, among=(arm.with_nothing_added, *(replace(arm, dose=d) for d in DOSES)))
+    among = arm.with_nothing_added, *(replace(arm, dose=d) for d in DOSES)
+    return Arm(role=arm.role, among=among, by_class=by_class)
 
 
 def chosen(arm: Arm) -> Arm:

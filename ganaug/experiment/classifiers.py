@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from inspect import signature
 from typing import Any
@@ -20,16 +20,21 @@ from ganaug._random import derive
 from ganaug.data.schema import Schema, stack, take
 from ganaug.errors import ConfigError
 from ganaug.experiment.classic import BatchTransform
-from ganaug.experiment.order import stand_ins
+from ganaug.experiment.order import mixed_rows, swap_mask
 from ganaug.experiment.preprocessing import table_pipeline
 from ganaug.experiment.torch_loop import balanced_weights, train_module
 from ganaug.experiment.torchvision_models import torchvision_model, torchvision_names
+from ganaug.mixing.complement import ComplementGenerator
 
 __all__ = ["CLASSIFIERS", "Recipe", "train", "train_and_predict"]
 
 
+Rows = np.ndarray[Any, Any]
 Teacher = Callable[[Any], Tensor]
 """Returns class probabilities (n, n_classes) of samples: encoded ones as a tensor, or rows."""
+
+Labels = Callable[[Any, Tensor], Tensor]
+"""Returns class probabilities (n, n_classes) to train on, of samples and their classes (n,)."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,14 @@ class Recipe:
     transform: BatchTransform | None
     used: Tensor  # (n_extra,) bool, which of the added samples are trained on
     X_extra: Any = None  # (n_extra, ...) added samples as the caller has them, where the arm made such
-    swap: float = 0.0  # probability that an added sample stands in for its real one; 0 puts all on top
+    swap: Rows | None = None  # (n + n_copied,) chance that an added sample stands in; None puts all on top
+    copied: Rows = field(default_factory=lambda: np.empty(0, np.int64))  # rows of real samples seen again
     phases: str = "mixed"
     mix: str | None = None
-    teacher: Teacher | None = None  # class probabilities of added samples, for their labels
+    labels: Labels | None = None  # of added samples; None is their classes
+    weight: float = 1.0  # of an added sample beside a real one
     n_pace: int | None = None  # added samples that pace the order of real ones; None is n_extra
+    complement: Callable[[nn.Module], ComplementGenerator] | None = None  # what plays against the classifier
 
     @property
     def n_classes(self) -> int:
@@ -206,7 +214,7 @@ def train(model: Any, recipe: Recipe, schema: Schema, *, steps: int, batch_size:
     if isinstance(model, nn.Module):
         train_module(model, recipe, steps=steps, batch_size=batch_size, seed=seed)
         return
-    X, c, shares = _estimator_rows(recipe, schema)
+    X, c, shares = _estimator_rows(recipe, schema, seed=seed)
     fit_params = {}
     if (recipe.class_weights or shares is not None) and (name := weight_parameter(model)):
         shares = torch.ones(len(c)) if shares is None else shares
@@ -224,24 +232,26 @@ def class_probabilities(model: Any, samples: Any, schema: Schema) -> Tensor:
     return torch.from_numpy(_estimator_scores(model, _rows(rows, schema), schema))
 
 
-def _estimator_rows(recipe: Recipe, schema: Schema) -> tuple[Any, Tensor, Tensor | None]:
-    """Return what an estimator is fitted on: rows, their classes, and their shares where a teacher says so.
+def _estimator_rows(recipe: Recipe, schema: Schema, *, seed: int) -> tuple[Any, Tensor, Tensor | None]:
+    """Return what an estimator is fitted on: rows, their classes, and their shares where these differ.
 
-    Of an added sample there is then a row for each class that the teacher deems possible.
+    Of an added sample there is a row for each class that a teacher deems possible.
     """
     X, c, n = _rows(recipe.X, schema), recipe.c, len(recipe.c)
     if recipe.x_extra is None or not recipe.n_used:
         return X, c, None
     X, c = stack(X, _added_rows(recipe, recipe.x_extra, schema)), torch.cat([c, recipe.extra_c[recipe.used]])
     rows = np.arange(len(c))
-    if recipe.swap:
-        used, stand_in = recipe.used.numpy(), stand_ins(recipe.c)
-        rows = np.where(used[stand_in], n - 1 + used.cumsum()[stand_in], rows[:n])
-        X, c = take(X, rows), c[rows]
-    if recipe.teacher is None:
+    if recipe.swap is not None:
+        rows = mixed_rows(recipe, swap_mask(recipe.swap, seed=seed))
+        there = np.concatenate([np.arange(n), n - 1 + recipe.used.numpy().cumsum()])
+        X, c = take(X, there[rows]), c[there[rows]]
+    if recipe.labels is None and recipe.weight == 1:
         return X, c, None
     shares, added = F.one_hot(c, recipe.n_classes).float(), np.flatnonzero(rows >= n)
-    shares[added] = recipe.teacher(take(X, added))
+    if recipe.labels is not None:
+        shares[added] = recipe.labels(take(X, added), c[added])
+    shares[added] *= recipe.weight
     where, classes = shares.nonzero(as_tuple=True)
     return take(X, where.numpy()), classes, shares[where, classes]
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.metrics import f1_score
 
 from ganaug.experiment.metrics import Metric
 from ganaug.mixing.gate import Admitted
@@ -53,6 +54,22 @@ class HeldOut:
     def best(self, metric: Metric) -> int:
         """Return the candidate with the best metric; the first of equals, or where there are no folds."""
         return int(np.argmax(self.scores(metric) or [0.0]))
+
+    def best_by_class(self, n_classes: int) -> list[int]:
+        """Return for each class the candidate with the best F1 of it; the first of equals."""
+        truth = np.concatenate(self.truth)
+        labels = np.arange(n_classes)
+        by_class = [
+            f1_score(
+                truth,
+                np.concatenate([o.y_pred for o in found]),
+                labels=labels,
+                average=None,
+                zero_division=0,
+            )
+            for found in self.outcomes
+        ]
+        return [int(best) for best in np.argmax(by_class, axis=0)]
 
     @property
     def fit_seconds(self) -> float:

@@ -21,6 +21,7 @@ from ganaug.experiment.classifiers import build_classifier, scoring_method, weig
 from ganaug.experiment.metrics import RANKINGS
 from ganaug.experiment.preprocessing import has_categories
 from ganaug.experiment.recalls import LEAST_SAMPLES
+from ganaug.experiment.samples import near_boundary, pseudo_labelled
 from ganaug.experiment.splits import Splits
 from ganaug.experiment.twins import twin_of
 from ganaug.mixing.fill import Fill, fill_counts
@@ -60,7 +61,14 @@ def resolve_arms(
 
 
 def fitting_arms(
-    chosen: dict[str, Arm], model: Any, schema: Schema, X: Any, *, metric: str, named: bool
+    chosen: dict[str, Arm],
+    model: Any,
+    schema: Schema,
+    X: Any,
+    *,
+    metric: str,
+    named: bool,
+    unlabelled: bool = False,
 ) -> dict[str, Arm]:
     """Return the arms that apply to the data, classifier and metric.
 
@@ -71,7 +79,12 @@ def fitting_arms(
         data = "numeric table"
     if data == "image" and max(schema.codec.shape[1:]) <= SMALL_SIDE:
         data = "small image"
-    reasons = {name: _unfit(arm, data, model, metric) for name, arm in chosen.items()}
+    reasons = {
+        name: "unlabelled samples; set `unlabelled`"
+        if arm.asks_unlabelled and not unlabelled
+        else _unfit(arm, data, model, metric)
+        for name, arm in chosen.items()
+    }
     refused = [f"{name!r} needs {reason}" for name, reason in reasons.items() if reason]
     if named and refused:
         raise ConfigError(f"arm {'; '.join(refused)}. Leave it out of `arms`.")
@@ -90,10 +103,13 @@ def _unfit(arm: Arm, data: str, model: Any, metric: str) -> str:
     stepwise = isinstance(model, nn.Module)
     if (arm.mix or arm.phases != "mixed") and not stepwise:
         return f"a torch classifier, which is trained batch by batch; {type(model).__name__} is none"
-    taught = arm.labels == "teacher"
-    if (arm.class_weights or taught) and not stepwise and weight_parameter(model) is None:
+    if arm.complement is not None and not stepwise:
+        return f"a torch classifier, against which the generator plays; {type(model).__name__} is none"
+    weighted = arm.class_weights or arm.labels != "hard" or arm.weight != 1
+    taught = arm.labels == "teacher" or arm.extra in (pseudo_labelled, near_boundary)
+    if weighted and not stepwise and weight_parameter(model) is None:
         return f"a classifier whose fit takes sample_weight; {type(model).__name__} takes none"
-    asks_chances = taught or arm.tune_threshold or arm.gate is not None
+    asks_chances = taught or arm.tune_threshold or arm.gate == "agreement"
     if asks_chances and scoring_method(model) not in ("forward", "predict_proba"):
         return f"a classifier with predict_proba; {type(model).__name__} has none"
     if arm.tune_threshold and metric in RANKINGS:
@@ -183,24 +199,50 @@ def given_test_set(test: Any, schema: Schema) -> tuple[Any, np.ndarray[Any, Any]
     X, y = as_rows(X), np.asarray(y)
     if not len(y) or len(X) != len(y):
         raise DataError(f"test must have one label for each of its {len(X)} samples; got {len(y)}.")
-    try:
-        x, _ = schema.encode_X(X), schema.encode_y(y)
-    except DataError:
-        raise
-    except (TypeError, ValueError, IndexError) as error:
-        raise DataError(f"test must have samples like those of X; it cannot be read: {error}.") from error
-    finite("test", x.numpy())
-    if isinstance(schema.codec, ImageCodec):
-        _same_range(X, x, schema.codec)
+    _check_like("test", X, schema, y)
     return X, y
 
 
-def _same_range(X: Any, x: Tensor, codec: ImageCodec) -> None:
-    """Raise DataError where test images are in other units than the training images."""
+def given_unlabelled(unlabelled: Any, schema: Schema, splits: Splits) -> Any:
+    """Return unlabelled samples after checking them against the schema; "rest" and None as they are."""
+    if unlabelled is None:
+        return None
+    if isinstance(unlabelled, str):
+        known_name("unlabelled", unlabelled, ["rest"])
+        if splits.reserve is None or not all(len(rows) for rows in splits.reserve):
+            raise ConfigError(
+                "unlabelled='rest' takes the samples that are in neither part, and there are none; set "
+                "train_size, or labelled_per_class with a given test set."
+            )
+        return unlabelled
+    X = as_rows(unlabelled)
+    if not np.ndim(X) or not len(X):
+        raise DataError(f"unlabelled must be samples like those of X, or 'rest'; got {unlabelled!r}.")
+    _check_like("unlabelled", X, schema)
+    return X
+
+
+def _check_like(name: str, X: Any, schema: Schema, y: Any = None) -> None:
+    """Raise DataError unless samples, and labels where there are some, are like those of the schema."""
+    try:
+        x = schema.encode_X(X)
+        if y is not None:
+            schema.encode_y(y)
+    except DataError:
+        raise
+    except (TypeError, ValueError, IndexError) as error:
+        raise DataError(f"{name} must have samples like those of X; it cannot be read: {error}.") from error
+    finite(name, x.numpy())
+    if isinstance(schema.codec, ImageCodec):
+        _same_range(name, X, x, schema.codec)
+
+
+def _same_range(name: str, X: Any, x: Tensor, codec: ImageCodec) -> None:
+    """Raise DataError where images are in other units than the training images."""
     kinds = [np.dtype(d).kind == "f" for d in (X.dtype, codec.dtype)]
     if kinds[0] != kinds[1] or x.abs().max() > 3:
         raise DataError(
-            f"test images must be like the training images, {codec.dtype} from {codec.low:g} to "
+            f"{name} images must be like the training images, {codec.dtype} from {codec.low:g} to "
             f"{codec.high:g}; got {X.dtype} from {X.min():g} to {X.max():g}. Convert them the same way."
         )
 

@@ -35,6 +35,7 @@ class Part:
     y_test: np.ndarray[Any, Any]
     groups: np.ndarray[Any, Any] | None = None
     reserve: tuple[Any, np.ndarray[Any, Any]] | None = None  # of neither part
+    unlabelled: Any = None  # samples without labels
 
 
 @dataclass(frozen=True)
@@ -94,16 +95,19 @@ def _told(error: Exception, seed: int) -> str:
 def refitted(plan: Plan, part: Part, cell: Cell, trained: Trained | None) -> FittedClassifier:
     """Return the classifier of a cell, trained again as it was."""
     arm = plan.arms[cell.arm]
-    if arm.among:
+    if arm.among and not arm.by_class:
         arm = arm.among[int(np.argmax([t.score for t in cell.tried] or [0.0]))]
     with one_thread():
-        return bench_of(plan, part, trained).fitted(cell.arm, arm)
+        bench = bench_of(plan, part, trained)
+        return bench.fitted(cell.arm, bench.best_of(cell.arm, arm))
 
 
 def bench_of(plan: Plan, part: Part, trained: Trained | None) -> Bench:
     """Return the bench of a seed's training part, with the generator that is trained already."""
     seed = derive(plan.random_state, "seed", part.seed)
-    bench = Bench(plan, part.X, part.y, seed, groups=part.groups, reserve=part.reserve)
+    bench = Bench(
+        plan, part.X, part.y, seed, groups=part.groups, reserve=part.reserve, unlabelled=part.unlabelled
+    )
     if trained is not None:
         bench.gan, bench.gan_seconds = trained.gan, trained.seconds
     return bench

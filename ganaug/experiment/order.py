@@ -43,23 +43,32 @@ def order(recipe: "Recipe", samples: Samples = "all", *, seed: int) -> Iterator[
 
     Each epoch is one shuffle of the real samples and of `recipe.pace` others; of these, unused ones are
     skipped, and more are put in between, so that every arm of a seed sees the real samples in the same order.
+    Where added samples stand in for others, these are the real ones and `recipe.copied` copies of them.
     """
     n = len(recipe.c)
-    used = recipe.used.numpy() & (not recipe.swap) & (samples != "real")
+    stands_in = recipe.swap is not None
+    used = recipe.used.numpy() & (not stands_in) & (samples != "real")
     real = np.full(n, samples != "added" or not used.any())
     seen = np.zeros(n + max(recipe.pace, len(used)), dtype=bool)
     seen[: n + len(used)] = np.concatenate([real, used])
+    seen[n : n + len(recipe.copied)] |= stands_in
     late = np.flatnonzero(seen[n + recipe.pace :]) + n + recipe.pace
     for epoch in count():
         shuffled = numpy_stream(seed, "order", epoch).permutation(n + recipe.pace)
         rows = shuffled[seen[shuffled]]
         if len(late):
             rows = _spread(rows, late, numpy_stream(seed, "late", epoch))
-        if recipe.swap:
-            p = {"all": recipe.swap, "added": 1.0, "real": 0.0}[samples]
-            swapped = swap_mask(n, p, seed=seed, epoch=epoch)
-            rows = np.where(swapped, n + stand_ins(recipe.c), np.arange(n))[rows]
+        if recipe.swap is not None:
+            chance = {"all": recipe.swap, "added": np.ones_like(recipe.swap)}.get(samples, 0 * recipe.swap)
+            rows = mixed_rows(recipe, swap_mask(chance, seed=seed, epoch=epoch))[rows]
         yield rows
+
+
+def mixed_rows(recipe: "Recipe", swapped: Rows) -> Rows:
+    """Return the row of each place, a real sample's or a copy's, or of what stands in where it is swapped."""
+    n = len(recipe.c)
+    own = np.concatenate([np.arange(n), recipe.copied])
+    return np.where(swapped, n + stand_ins(recipe.c[own]), own)
 
 
 def _spread(rows: Rows, late: Rows, rng: np.random.Generator) -> Rows:
@@ -68,14 +77,14 @@ def _spread(rows: Rows, late: Rows, rng: np.random.Generator) -> Rows:
     return np.insert(rows, places - np.arange(len(late)), rng.permutation(late))
 
 
-def swap_mask(n: int, p: float, *, seed: int, epoch: int = 0) -> Rows:
-    """Return which real samples (n,) of an epoch an added one stands in for, each with probability p."""
-    return numpy_stream(seed, "swap", epoch).random(n) < p
+def swap_mask(chance: Rows, *, seed: int, epoch: int = 0) -> Rows:
+    """Return which samples of an epoch an added one stands in for, each with its chance (n,)."""
+    return numpy_stream(seed, "swap", epoch).random(len(chance)) < chance
 
 
 def stand_ins(c: Tensor) -> Rows:
-    """Return for each real sample of classes c (n,) the added one of its class that may stand in for it.
+    """Return for each sample of classes c (n,) the added one of its class that may stand in for it.
 
-    The added ones are sorted by class.
+    There are as many added ones of each class, sorted by class.
     """
     return np.argsort(np.argsort(c.numpy(), kind="stable"))

@@ -51,6 +51,7 @@ def compare(
     tracking: str | Tracker | None = None,
     n_jobs: int | None = None,
     groups: Any = None,
+    unlabelled: Any = None,
     out: str | Path | None = None,
     resume: bool = False,
     max_minutes: float | None = None,
@@ -125,6 +126,10 @@ def compare(
     groups : array of shape (n,) or None, default=None
         Samples of the same group (patient, site, day) go to the training or the test part together,
         also where choices are made within a training part. Not with `labelled_per_class`.
+    unlabelled : array, DataFrame, "rest" or None, default=None
+        More samples, whose labels nobody knows, for the arms that use them ("pseudo-labels", "mixes",
+        "complement"); "rest" are those that `train_size`, or `labelled_per_class` with a given test set,
+        leave over, without their labels.
     out : str, Path or None, default=None
         A new folder, in which each finished cell and generator is kept, and the result for ``ganaug report``.
     resume : bool, default=False
@@ -197,6 +202,7 @@ def compare(
         folds=folds,
         train_size=train_size,
         groups=groups,
+        unlabelled=unlabelled,
         steps=steps,
         batch_size=batch_size,
         classic=classic,

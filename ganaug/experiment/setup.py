@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import torch
 
 from ganaug._checks import known_name, number
 from ganaug._random import Seed, as_seed
@@ -27,6 +28,7 @@ from ganaug.experiment.inputs import (
     fitting_arms,
     given_groups,
     given_test_set,
+    given_unlabelled,
     resolve_arms,
     shared_samples,
 )
@@ -55,6 +57,7 @@ class Setup:
     given_test: tuple[Any, np.ndarray[Any, Any]] | None
     groups: np.ndarray[Any, Any] | None
     settings: dict[str, Any]  # for the record
+    unlabelled: Any = None  # samples, or "rest"
 
     @property
     def seeds(self) -> int:
@@ -66,6 +69,13 @@ class Setup:
         """The control of each treatment that differs from it in the added samples only."""
         arms = self.plan.arms
         return {name: twin_of(name, arms) for name, arm in arms.items() if arm.role == "treatment"}
+
+    @property
+    def _unlabelled_digest(self) -> str | None:
+        given = self.unlabelled
+        if given is None or isinstance(given, str):
+            return given
+        return data_digest(self.schema.encode_X(given), torch.zeros(len(given), dtype=torch.int64))
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -83,6 +93,7 @@ class Setup:
             "classic": None if self.plan.classic is None else repr(self.plan.classic),
             "rows of the splits": rows.hexdigest()[:16],
             "test": test and data_digest(self.schema.encode_X(test[0]), self.schema.encode_y(test[1])),
+            "unlabelled rows": self._unlabelled_digest,
         }
 
     def part(self, seed: int) -> Part:
@@ -94,7 +105,11 @@ class Setup:
         reserve = None
         if splits.reserve is not None and any(arm.role == "oracle" for arm in self.plan.arms.values()):
             reserve = take(X, splits.reserve[seed]), y[splits.reserve[seed]]
-        return Part(seed, take(X, rows), y[rows], X_test, y_test, groups, reserve)
+        unlabelled = self.unlabelled
+        if isinstance(unlabelled, str):
+            assert splits.reserve is not None
+            unlabelled = take(X, splits.reserve[seed])
+        return Part(seed, take(X, rows), y[rows], X_test, y_test, groups, reserve, unlabelled)
 
 
 def set_up(
@@ -114,6 +129,7 @@ def set_up(
     folds: int | None,
     train_size: int | None,
     groups: Any,
+    unlabelled: Any,
     steps: int,
     batch_size: int,
     classic: Any,
@@ -160,7 +176,10 @@ def set_up(
     encoded = (Schema.fit(take(X, rows), y[rows]) for rows in splits.train)
     parts = [schema] if schema.kind == "image" else encoded
     model = check_classifier(classifier, schema, parts, metric=metric, seed=seed)
-    chosen = fitting_arms(chosen, model, schema, X, metric=metric, named=arms is not None)
+    chosen = fitting_arms(
+        chosen, model, schema, X, metric=metric, named=arms is not None, unlabelled=unlabelled is not None
+    )
+    unlabelled = given_unlabelled(unlabelled, schema, splits)
     check_reserve(splits, [name for name, arm in chosen.items() if arm.role == "oracle"])
     resolved_fill = resolve_fill(y[np.concatenate(splits.train)], fill)
     check_fill(y, splits, resolved_fill)
@@ -194,6 +213,7 @@ def set_up(
         "data_digest": data_digest(schema.encode_X(X), schema.encode_y(y)),
         "n_reserve": 0 if splits.reserve is None else len(splits.reserve[0]),
         "groups": None if groups is None else len(np.unique(groups)),
+        "unlabelled": unlabelled if unlabelled is None or isinstance(unlabelled, str) else len(unlabelled),
         "test_samples_in_training": shared_samples(schema, X, splits, given_test),
         "versions": {n: version(n) for n in ("ganaug", "torch", "scikit-learn", "numpy")},
     }
@@ -204,4 +224,4 @@ def set_up(
             GanaugWarning,
             stacklevel=3,
         )
-    return Setup(X, y, schema, plan, splits, primary, rope, given_test, groups, settings)
+    return Setup(X, y, schema, plan, splits, primary, rope, given_test, groups, settings, unlabelled)

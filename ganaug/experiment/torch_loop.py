@@ -24,28 +24,40 @@ def train_module(model: nn.Module, recipe: "Recipe", *, steps: int, batch_size: 
     weights = balanced_weights(recipe.c) if recipe.class_weights else None
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
+    rival = None if recipe.complement is None else recipe.complement(model)
     model.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "dropout"))
         for rows in batches(recipe, steps=steps, batch_size=batch_size, seed=seed):
             batch = x[rows] if recipe.transform is None else recipe.transform(x[rows])
-            target = c[rows] if recipe.teacher is None else _taught(recipe, batch, c[rows], rows)
+            target = c[rows] if recipe.labels is None else _labels(recipe, batch, c[rows], rows)
             if mix is not None:
                 batch, target = mix(batch, target)
-            loss = F.cross_entropy(model(batch), target, weight=weights)
+            loss = _loss(model(batch), target, weights, recipe, rows)
+            if rival is not None:
+                loss = loss + rival.loss()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
             schedule.step()
 
 
-def _taught(recipe: "Recipe", batch: Tensor, c: Tensor, rows: Tensor) -> Tensor:
-    """Return class probabilities (n, n_classes): of real samples their class, of added ones the teacher's."""
+def _labels(recipe: "Recipe", batch: Tensor, c: Tensor, rows: Tensor) -> Tensor:
+    """Return class probabilities (n, n_classes): of real samples their class, of added ones their labels."""
     target = F.one_hot(c, recipe.n_classes).float()
     added = rows >= len(recipe.c)
-    if recipe.teacher is not None and added.any():
-        target[added] = recipe.teacher(batch[added])
+    if recipe.labels is not None and added.any():
+        target[added] = recipe.labels(batch[added], c[added])
     return target
+
+
+def _loss(logits: Tensor, target: Tensor, weights: Tensor | None, recipe: "Recipe", rows: Tensor) -> Tensor:
+    """Return the mean cross-entropy, in which added samples may count less."""
+    if recipe.weight == 1:
+        return F.cross_entropy(logits, target, weight=weights)
+    share = torch.where(rows < len(recipe.c), 1.0, recipe.weight)
+    values = F.cross_entropy(logits, target, weight=weights, reduction="none")
+    return (share * values).sum() / share.sum()
 
 
 def balanced_weights(c: Tensor, shares: Tensor | None = None) -> Tensor:

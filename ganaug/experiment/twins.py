@@ -42,9 +42,9 @@ def twin_of(name: str, arms: Mapping[str, Arm]) -> str:
     twins = [k for k, arm in arms.items() if arm.role == "control" and _levers(arm) == _levers(treatment)]
     if not twins:
         raise ConfigError(
-            f"arms must hold a control that differs from {name!r} in the added samples only (same "
-            "classic, class_weights, tune_threshold, mix, labels, place, phases, gate and candidates); got "
-            f"{list(arms)}. Add such a control, with extra=copies."
+            f"arms must hold a control that differs from {name!r} in the added samples only (same classic, "
+            "class_weights, tune_threshold, mix, complement, labels, place, phases, weight, gate and "
+            f"candidates); got {list(arms)}. Add such a control, with extra=copies."
         )
 
     def likeness(twin: str) -> tuple[bool, bool, bool]:
@@ -70,10 +70,10 @@ def learning_curve(arms: Mapping[str, Arm]) -> tuple[str, ...]:
 
 
 def _levers(arm: Arm) -> tuple[Any, ...]:
-    own = arm.classic, arm.class_weights, arm.tune_threshold, arm.mix
-    added = arm.labels, arm.place, arm.phases, arm.gate
+    own = arm.classic, arm.class_weights, arm.tune_threshold, arm.mix, arm.complement is not None
+    added = arm.labels, arm.place, arm.phases, arm.gate, arm.weight, arm.by_class
     return *own, *added, frozenset(map(_levers, arm.among))
 
 
-def _doses(arm: Arm) -> set[float]:
+def _doses(arm: Arm) -> set[float | tuple[float, ...]]:
     return {a.dose for a in arm.among or (arm,)}

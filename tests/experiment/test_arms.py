@@ -16,6 +16,7 @@ from ganaug.experiment.arms import (
     Arm,
     TrainingPart,
     copies,
+    near_boundary,
     noisy_copies,
     real_samples,
     synthetic,
@@ -137,9 +138,14 @@ def test_the_table_of_arms_tells_controls_from_treatments():
     }
     assert ARMS["nothing"] == Arm(role="control")
     for arm in treatments.values():
-        assert all(a.extra is synthetic for a in arm.among[1:] or (arm,))
+        assert all(
+            a.extra in (synthetic, near_boundary) or a.complement == "generator"
+            for a in arm.among[1:] or (arm,)
+        )
     for arm in (a for a in ARMS.values() if a.role != "treatment"):
-        assert not any(a.extra is synthetic for a in arm.among or (arm,))
+        assert not any(
+            a.extra in (synthetic, near_boundary) or a.complement == "generator" for a in arm.among or (arm,)
+        )
     assert [name for name, arm in ARMS.items() if arm.class_weights] == ["class weights"]
     assert [name for name, arm in ARMS.items() if arm.tune_threshold] == ["threshold"]
     assert {name for name, arm in ARMS.items() if arm.role == "oracle"} == {
@@ -150,7 +156,7 @@ def test_the_table_of_arms_tells_controls_from_treatments():
 @pytest.mark.parametrize("lever", [{"labels": "teacher"}, {"place": "swap"}, {"phases": "pretrain"}])
 def test_what_is_said_of_added_samples_needs_some(lever):
     with pytest.raises(
-        ConfigError, match="labels, place, phases or a gate of added samples must have extra; got None"
+        ConfigError, match="labels, place, phases, weight or a gate of added samples must have extra"
     ):
         Arm(role="control", **lever)
     arm = Arm(role="control", extra=copies, class_weights=True, mix="mixup", **lever)
@@ -162,7 +168,7 @@ def test_what_is_said_of_added_samples_needs_some(lever):
     ("lever", "message"),
     [
         ({"mix": "mixupp"}, "mix must be one of.*Did you mean 'mixup'"),
-        ({"labels": "soft"}, "labels must be one of 'hard', 'teacher'"),
+        ({"labels": "soft"}, "labels must be one of 'hard', 'smooth', 'teacher'"),
         ({"place": "swop"}, "Did you mean 'swap'"),
         ({"phases": "last"}, "phases must be one of 'mixed', 'pretrain', 'real last'"),
         ({"classic": "rand"}, "classic must be one of 'randaugment'"),

@@ -109,9 +109,9 @@ def test_what_is_let_in_is_of_its_class_for_every_judge():
     bench = bench_of()
     arm = control(half_wrong, **GATED)
     recipe = bench._recipe("arm", arm)
-    panel = bench._judges_of("arm", arm)
-    assert len(panel) == 3
-    assert all((judge(recipe.x_extra).argmax(1) == recipe.extra_c).all() for judge in panel)
+    accepted, _ = bench._guard("arm", arm)(recipe.x_extra, recipe.extra_c)
+    assert accepted.all()
+    assert not bench._guard("arm", arm)(recipe.x_extra, 1 - recipe.extra_c)[0].any()
     assert torch.equal(recipe.extra_c, bench.extra_c)
 
 
@@ -143,8 +143,8 @@ def test_no_judge_of_a_choice_has_seen_what_the_choice_is_made_by(monkeypatch, l
     Noting.seen = []
     bench = bench_of(classifier=Noting())
     if leaks:  # the judges of the whole part serve in its inner parts
-        panel = bench._judges_of("arm", control(copies, **GATED))
-        monkeypatch.setattr(Bench, "_judges_of", lambda *_: panel)
+        guard = bench._guard("arm", control(copies, **GATED))
+        monkeypatch.setattr(Bench, "_guard", lambda *_: guard)
     arm = chosen(control(copies))
     for inner, X_rest, _ in bench._inner:
         held_out = set(np.round(X_rest[:, 2] / 1e-6).astype(int).tolist())

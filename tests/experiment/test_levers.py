@@ -31,6 +31,10 @@ _wine, _kinds = load_wine(return_X_y=True)
 WINE = (_wine - _wine.mean(0)) / _wine.std(0), _kinds
 COPIES = Arm(role="control", extra=copies)
 LEVERS = {
+    "smooth": {"labels": "smooth"},
+    "lighter": {"weight": 0.3},
+    "even": {"place": "even", "dose": 0.3},
+    "complement": {"complement": "mixes"},
     "mixup": {"mix": "mixup"},
     "cutmix": {"mix": "cutmix"},
     "teacher": {"labels": "teacher"},
@@ -115,8 +119,9 @@ EACH_ARM = [pytest.param(*case, marks=pytest.mark.slow if case[0] in LONG else (
 
 
 def test_every_arm_of_the_table_applies_somewhere():
-    assert {name for name, *_ in APPLY} == {*ARMS}
-    assert {*ARMS} - {name for name, _, classifier in APPLY if classifier == "cnn"} == {
+    asks = {name for name, arm in ARMS.items() if arm.asks_unlabelled}
+    assert {name for name, *_ in APPLY} == {*ARMS} - asks
+    assert {*ARMS} - asks - {name for name, _, classifier in APPLY if classifier == "cnn"} == {
         "smote",
         "borderline smote",
     }
@@ -146,7 +151,9 @@ def test_each_arm_takes_the_same_number_of_steps_from_the_same_weights(lever, mo
     assert len(taken) == (33 if lever == "teacher" else 22)  # the teacher takes its own
 
 
-@pytest.mark.parametrize("lever", ["teacher", "swap", "pretrain", "real last"])  # others change the batches
+@pytest.mark.parametrize(  # others change the batches
+    "lever", ["teacher", "smooth", "lighter", "swap", "even", "pretrain", "real last"]
+)
 def test_twins_see_the_same_real_samples_at_the_same_places_of_the_same_batches(lever):
     settings = LEVERS[lever]
     places = []
@@ -261,7 +268,9 @@ def test_a_swap_changes_no_class_count_and_no_number_of_rows_of_an_estimator(dos
     assert len(found) == 60
     assert labels.tolist() == y[rows].tolist()
     assert changed.sum() == outcome.n_extra
-    assert changed.tolist() == swap_mask(60, dose, seed=0).tolist()  # as in the first epoch of a module
+    assert (
+        changed.tolist() == swap_mask(np.full(60, dose), seed=0).tolist()
+    )  # as in the first epoch of a module
     assert outcome.n_extra / 60 == pytest.approx(dose, abs=0.17)
     assert (dose == 1) == (outcome.n_extra == 60)
 
@@ -275,16 +284,20 @@ def test_a_swapped_sample_is_of_the_class_of_the_one_it_stands_in_for():
     assert sum((found == bench.X).all(1)) < 50
 
 
-def test_the_teacher_is_the_arm_with_nothing_added_and_sees_neither_added_nor_test_samples():
+def test_the_teacher_is_the_arm_with_copies_and_sees_neither_added_nor_test_samples():
     fits, bench, outcome = fits_of(replace(COPIES, extra=lambda part: copies(part) + 1e-3, labels="teacher"))
     (X_teacher, y_teacher, weight), (X, y, shares) = fits
-    assert np.array_equal(X_teacher, bench.X)
-    assert y_teacher.tolist() == bench.y.tolist()
+    assert np.array_equal(X_teacher[:60], bench.X)
+    assert y_teacher[:60].tolist() == bench.y.tolist()
+    assert len(X_teacher) == 60 + outcome.n_extra
+    nearest = np.linalg.norm(X_teacher[60:, None] - bench.X, axis=-1).argmin(1)
+    assert np.allclose(X_teacher[60:], bench.X[nearest], atol=1e-4)
+    assert bench.y[nearest].tolist() == y_teacher[60:].tolist()
     assert weight is None
     assert np.array_equal(X[:60], bench.X)
     assert y[:60].tolist() == bench.y.tolist()
     assert (shares[:60] == 1).all()
-    teacher = LogisticRegression(max_iter=500).set_params(random_state=None).fit(bench.X, bench.y)
+    teacher = LogisticRegression(max_iter=500).set_params(random_state=None).fit(X_teacher, y_teacher)
     rows, where = np.unique(X[60:], axis=0, return_inverse=True)
     expected = teacher.predict_proba(rows)[where, y[60:]]
     copied = np.array(
@@ -298,7 +311,7 @@ def test_the_teacher_is_the_arm_with_nothing_added_and_sees_neither_added_nor_te
 def test_the_teacher_of_a_module_sees_real_samples_only():
     marked = replace(COPIES, extra=lambda part: copies(part) * 0 + 0.987, labels="teacher")
     batches, _ = batches_of(marked)
-    plain, _ = batches_of(ARMS["nothing"])
+    plain, _ = batches_of(COPIES)
     assert len(batches) == 40
     assert all(torch.equal(a, b) for a, b in zip(batches[:20], plain, strict=True))
     assert any((batch == 0.987).all((1, 2, 3)).any() for batch in batches[20:])

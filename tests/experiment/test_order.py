@@ -1,6 +1,7 @@
 """Which samples a classifier sees at which step, in every arm of a seed."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import chain, islice
 
 import numpy as np
@@ -30,7 +31,7 @@ def recipe(n_real=None, used=(), **settings):
 
 
 def swapping(p, **settings):
-    return recipe(used=torch.ones(len(CLASSES)), swap=p, n_pace=3, **settings)
+    return recipe(used=torch.ones(len(CLASSES)), swap=np.full(len(CLASSES), p), n_pace=3, **settings)
 
 
 def shown(given, n, samples="all", *, seed=4):
@@ -125,6 +126,36 @@ def test_of_a_swap_phases_see_real_samples_or_their_stand_ins():
     n = len(CLASSES)
     assert shown(swapping(0.3), 5 * n, "real") == shown(recipe(used=torch.zeros(3)), 5 * n)
     assert min(shown(swapping(0.3), 5 * n, "added")) == n
-    assert swap_mask(1000, 0.3, seed=0).mean() == pytest.approx(0.3, abs=0.05)
+    assert swap_mask(np.full(1000, 0.3), seed=0).mean() == pytest.approx(0.3, abs=0.05)
     first = shown(swapping(0.3), n)
-    assert {i for i in range(n) if i not in first} == set(np.flatnonzero(swap_mask(n, 0.3, seed=4)))
+    assert {i for i in range(n) if i not in first} == set(np.flatnonzero(swap_mask(np.full(n, 0.3), seed=4)))
+
+
+def evenly(chance):
+    """Classes of 3, 2 and 3 samples and a copy of class 1; all of a class have a chance of a stand-in."""
+    copied = np.array([3])
+    own = torch.cat([CLASSES, CLASSES[copied]])
+    extra_c = own.sort().values
+    given = recipe(used=torch.ones(len(own)), swap=np.asarray(chance)[own], copied=copied, n_pace=1)
+    return replace(given, extra_c=extra_c)
+
+
+def test_stand_ins_for_real_samples_and_copies_leave_the_classes_and_their_order_as_they_are():
+    given = evenly([0.4, 0.4, 0.4])
+    pool = torch.cat([CLASSES, given.extra_c])
+    plain = shown(recipe(used=torch.ones(1)), 900)  # a fill with one more sample, the copy's place
+    mixed = shown(given, 900)
+    classes = torch.cat([CLASSES, CLASSES[[3]]])
+    assert pool[mixed].tolist() == classes[plain].tolist()
+    assert all(i >= 8 or i == (j if j < 8 else 3) for i, j in zip(mixed, plain, strict=True))
+    assert 0.35 < np.mean(np.array(mixed) >= 8) < 0.45
+    assert Counter(i for i in mixed if i >= 8).keys() == {*range(8, 17)}  # all of them, in time
+
+
+def test_each_class_has_its_own_chance_of_stand_ins():
+    given = evenly([0.0, 1.0, 0.5])
+    rows = np.array(shown(given, 900))
+    classes = torch.cat([CLASSES, given.extra_c])[rows].numpy()
+    shares = [np.mean(rows[classes == k] >= 8) for k in range(3)]
+    assert shares[:2] == [0, 1]
+    assert 0.4 < shares[2] < 0.6

@@ -16,9 +16,12 @@ def test_in_the_table_each_treatment_has_a_twin_with_copies_of_real_samples_at_t
     treatment, twin = ARMS[name], ARMS[twin_of(name, ARMS)]
 
     def with_copies(arm):
-        swapped = arm.extra and copies
+        swapped = copies if arm.asks_generator and arm.extra else arm.extra
         among = tuple(dict.fromkeys(map(with_copies, arm.among)))  # copies have no snapshots
-        return replace(arm, role="control", extra=swapped, among=among, snapshot=None)
+        fakes = arm.complement and "mixes"
+        return replace(
+            arm, role="control", extra=swapped, among=among, snapshot=None, generative=None, complement=fakes
+        )
 
     assert twin == with_copies(treatment)
 
@@ -33,9 +36,20 @@ def test_the_twins_of_the_table_are_these():
         "gan + classic + teacher": "teacher on classic",
         "pretrain on gan": "pretrain on copies",
         "gan + real last": "oversampling + real last",
+        "smooth gan": "smooth copies",
+        "lighter gan": "lighter copies",
+        "even gan": "even oversampling",
+        "gan near boundary": "oversampling",
+        "gan of all snapshots": "oversampling",
         "tuned gan": "tuned oversampling",
+        "tuned gan by class": "tuned oversampling by class",
         "gan + gate": "oversampling + gate",
+        "gan + realism": "oversampling + realism",
+        "gan + novelty": "oversampling + novelty",
         "chosen gan": "chosen oversampling",
+        "complement": "mixes",
+        "classic + complement": "classic + mixes",
+        "classic + pseudo-labels + complement": "classic + pseudo-labels + mixes",
     }
 
 
@@ -67,6 +81,11 @@ def test_of_several_twins_copies_come_before_other_samples_and_these_before_none
         {"classic": "randaugment"},
         {"class_weights": True},
         {"gate": "agreement"},
+        {"gate": "realism"},
+        {"labels": "smooth"},
+        {"place": "even"},
+        {"weight": 0.5},
+        {"complement": "generator"},
     ],
 )
 def test_a_control_without_the_lever_of_the_treatment_is_no_twin(lever):

@@ -1,0 +1,196 @@
+"""ComplementGenerator: what unlabelled samples teach a classifier, by a generator that plays against it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ganaug._checks import finite, known_name, number
+from ganaug._random import Seed, as_seed, derive, seeded, torch_stream
+from ganaug.adversarial.complement import evidence, feature_distance
+from ganaug.adversarial.losses import LOSSES
+from ganaug.errors import ConfigError, DataError
+from ganaug.networks import NETWORKS
+
+__all__ = ["ComplementGenerator"]
+
+LOSS = LOSSES["non-saturating"]
+Z_DIM, WIDTH = 32, {"image": 16, "table": 64}
+LEARNING_RATE, BETAS = 1e-3, (0.5, 0.999)
+
+Transform = Callable[[Tensor], Tensor]
+
+
+class ComplementGenerator:
+    """A generator that plays against a classifier, in which unlabelled samples count as real.
+
+    At each step the classifier learns, beside its labelled batch, that unlabelled samples are of some
+    class, and that generated ones are of none; the generator learns to match the classifier's features of
+    unlabelled samples. Its samples come to lie between the classes, where no boundary should bend around
+    single samples. They are not for training sets: they have no class.
+
+    Parameters
+    ----------
+    model : Module
+        The classifier, from samples to logits (n, n_classes), with a `Linear` layer at its end.
+    x : Tensor of shape (n, *shape)
+        Unlabelled samples as the model takes them, with values in [-1, 1]; images have channels first.
+    fakes : {"generator", "mixes"}, default="generator"
+        What counts as no class: samples of the generator, or, to compare with, means of two unlabelled
+        samples, for which nothing is learned.
+    weight : float, default=0.5
+        What the two losses count beside the caller's own.
+    batch_size : int, default=64
+        Unlabelled samples per step, and as many fake ones.
+    transform : callable or None, default=None
+        Augmentation of a batch of unlabelled samples.
+    blocks : tuple of int, default=()
+        Widths of the blocks of a table's row, see `ganaug.networks.RowHead`; () is numbers throughout.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of the generator, its noise and the order of samples.
+
+    Attributes
+    ----------
+    G : Module or None
+        The generator, G(z, c) with one class.
+
+    Raises
+    ------
+    ConfigError
+        If a number is out of range, or the model has no `Linear` layer.
+    DataError
+        If `x` is not a float tensor of samples with values in [-1, 1].
+
+    References
+    ----------
+    Salimans et al., 1606.03498; Dai et al., 1705.09783.
+
+    Examples
+    --------
+    >>> x, y = torch.rand(8, 4) * 2 - 1, torch.tensor([0, 1] * 4)
+    >>> unlabelled = torch.rand(100, 4) * 2 - 1
+    >>> model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2))
+    >>> optimiser = torch.optim.Adam(model.parameters())
+    >>> complement = ComplementGenerator(model, unlabelled, random_state=0)
+    >>> for _ in range(3):
+    ...     loss = nn.functional.cross_entropy(model(x), y) + complement.loss()
+    ...     optimiser.zero_grad()
+    ...     loss.backward()
+    ...     optimiser.step()
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        *,
+        fakes: Literal["generator", "mixes"] = "generator",
+        weight: float = 0.5,
+        batch_size: int = 64,
+        transform: Transform | None = None,
+        blocks: tuple[int, ...] = (),
+        random_state: Seed = None,
+    ):
+        known_name("fakes", fakes, ["generator", "mixes"])
+        number("weight", weight, low=0)
+        number("batch_size", batch_size, low=2, integer=True)
+        if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim not in (2, 4) or not len(x):
+            found = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise DataError(
+                "x must be a float tensor of unlabelled samples, (n, n_features) or (n, channels, height, "
+                f"width); got {found}."
+            )
+        finite("x", x.detach().cpu().numpy())
+        if x.abs().max() > 1 + 1e-4:
+            raise DataError(
+                f"x must have values in [-1, 1], as the generator has; got {float(x.min()):g} to "
+                f"{float(x.max()):g}. Scale the samples, or let the model do so."
+            )
+        self.model, self.x, self.weight, self.transform = model, x, weight, transform
+        self.batch_size, self.seed = batch_size, as_seed(random_state)
+        self._last = _last_layer(model)
+        self._steps = 0
+        self.G: nn.Module | None = None
+        if fakes == "generator":
+            kind, name = ("image", "dcgan") if x.ndim == 4 else ("table", "mlp")
+            sizes: dict[str, Any] = {"shape": tuple(x.shape[1:]), "width": WIDTH[kind]}
+            with seeded(derive(self.seed, "weights"), torch.device("cpu")):
+                G, _ = NETWORKS[name](
+                    n_classes=1, z_dim=Z_DIM, **sizes, **({"blocks": blocks} if kind == "table" else {})
+                )
+            self.G = G.to(x.device)
+            self._optimiser = torch.optim.Adam(self.G.parameters(), lr=LEARNING_RATE, betas=BETAS)
+
+    def loss(self) -> Tensor:
+        """Return the classifier's loss on a batch of unlabelled and fake samples; the generator takes a step.
+
+        Returns
+        -------
+        Tensor
+            A number to add to the loss on labelled samples, weighted already.
+        """
+        noise = torch_stream(self.seed, "step", self._steps)
+        self._steps += 1
+        x = self.x[torch.randint(len(self.x), (self.batch_size,), generator=noise).to(self.x.device)]
+        x = x if self.transform is None else self.transform(x)
+        real_logits, real_features = self._judged(x)
+        x_fake = self._fakes(x, noise)
+        shown = x_fake.detach().requires_grad_(self.G is not None)
+        with _statistics_kept(self.model):
+            fake_logits, fake_features = self._judged(shown)
+        if self.G is not None:
+            distance = feature_distance(real_features.detach(), fake_features)
+            (slope,) = torch.autograd.grad(distance, shown, retain_graph=True)
+            self._optimiser.zero_grad(set_to_none=True)
+            x_fake.backward(slope)
+            self._optimiser.step()
+        return self.weight * LOSS.discriminator(evidence(real_logits), evidence(fake_logits)).mean()
+
+    def _fakes(self, x: Tensor, noise: torch.Generator) -> Tensor:
+        """Return samples of no class: from the generator, or between two of a batch."""
+        if self.G is None:
+            return (x + x.roll(1, 0)) / 2
+        z = torch.randn(len(x), Z_DIM, generator=noise).to(x.device)
+        x_fake: Tensor = self.G(z, torch.zeros(len(x), dtype=torch.int64, device=x.device))
+        return x_fake
+
+    def _judged(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the classifier's logits, and what its last layer sees."""
+        seen: list[Tensor] = []
+        hook = self._last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        try:
+            logits = self.model(x)
+        finally:
+            hook.remove()
+        return logits.float(), seen[-1].float().flatten(1)
+
+
+def _last_layer(model: nn.Module) -> nn.Linear:
+    layers = [part for part in model.modules() if isinstance(part, nn.Linear)]
+    if not layers:
+        raise ConfigError(
+            "model must have a Linear layer at its end, whose inputs are the features that the generator "
+            f"matches; got {type(model).__name__} without one."
+        )
+    return layers[-1]
+
+
+@contextmanager
+def _statistics_kept(model: nn.Module) -> Iterator[None]:
+    """Keep fake samples out of the running statistics by which the classifier predicts."""
+    parts = [part for part in model.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
+    momenta = [part.momentum for part in parts]
+    counts = [part.num_batches_tracked.clone() for part in parts if part.num_batches_tracked is not None]
+    for part in parts:
+        part.momentum = 0.0
+    try:
+        yield
+    finally:
+        for part, momentum in zip(parts, momenta, strict=True):
+            part.momentum = momentum
+        for part, count in zip(parts, counts, strict=True):
+            assert part.num_batches_tracked is not None
+            part.num_batches_tracked.copy_(count)

@@ -1,0 +1,197 @@
+"""A generator that plays against the classifier: who moves, what it learns, and what unlabelled samples teach."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import make_moons
+from torch import nn
+
+from ganaug.adversarial.complement import evidence, feature_distance
+from ganaug.errors import ConfigError, DataError
+from ganaug.mixing.complement import ComplementGenerator
+
+X = torch.rand(200, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def classifier(n_in=4, n_classes=3, *, seed=0):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Linear(n_in, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, n_classes))
+
+
+def weights(module):
+    return [p.detach().clone() for p in module.parameters()]
+
+
+def moved(before, module):
+    return [not torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True)]
+
+
+def test_evidence_is_the_log_odds_of_any_class_against_one_more_with_logit_zero():
+    logits = torch.randn(5, 3)
+    chances = torch.cat([logits, torch.zeros(5, 1)], dim=1).softmax(1)
+    assert torch.allclose(evidence(logits), (chances[:, :3].sum(1) / chances[:, 3]).log(), atol=1e-6)
+
+
+def test_the_loss_is_that_of_the_game_of_k_plus_one_classes():
+    model = classifier()
+    nn.init.zeros_(model[-1].weight)
+    nn.init.zeros_(model[-1].bias)  # says nothing of any sample: 3 classes of 4 are real
+    loss = ComplementGenerator(model, X, weight=0.5, random_state=0).loss().detach()
+    assert float(loss) == pytest.approx(-0.5 * (math.log(3 / 4) + math.log(1 / 4)), rel=1e-5)
+
+
+def test_feature_distance_is_that_of_means_and_zero_for_the_same_batch_in_another_order():
+    h = torch.randn(8, 5)
+    assert float(feature_distance(h, h.flip(0))) == pytest.approx(0, abs=1e-6)
+    assert float(feature_distance(h, h + torch.tensor([1.0, -1, 0, 0, 0]))) == pytest.approx(0.4, abs=1e-6)
+
+
+def test_a_step_moves_the_generator_alone_and_leaves_the_classifier_a_gradient():
+    model = classifier()
+    complement = ComplementGenerator(model, X, random_state=0)
+    before, mine = weights(model), weights(complement.G)
+    loss = complement.loss()
+    assert not any(moved(before, model))
+    assert all(p.grad is None for p in model.parameters())  # the generator's slope went through, not to it
+    # batch norm takes away what the biases before it add
+    assert sum(moved(mine, complement.G)) >= len(mine) - 4
+    loss.backward()
+    assert all(p.grad is not None for p in model.parameters())
+    now = weights(complement.G)
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    assert not any(moved(now, complement.G))
+    assert any(moved(before, model))
+
+
+def test_mixes_are_means_of_two_and_nothing_is_learned_for_them():
+    seen = []
+    model = classifier()
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    complement = ComplementGenerator(model, X, fakes="mixes", batch_size=16, random_state=0)
+    complement.loss().backward()
+    assert complement.G is None
+    real, fake = seen
+    assert torch.allclose(fake, (real + real.roll(1, 0)) / 2)
+
+
+def test_the_generator_comes_to_match_the_features_of_a_classifier_that_stands_still():
+    model = classifier().eval()
+    complement = ComplementGenerator(model, X / 4, batch_size=128, random_state=0)
+    head = nn.Sequential(*list(model)[:-1])
+
+    def distance():
+        z = torch.randn(512, 32, generator=torch.Generator().manual_seed(5))
+        with torch.no_grad():
+            x_fake = complement.G.eval()(z, torch.zeros(512, dtype=torch.int64))
+            complement.G.train()
+            return float(feature_distance(head(X / 4), head(x_fake)))
+
+    first = distance()
+    for _ in range(150):
+        complement.loss()
+    assert distance() < 0.3 * first
+
+
+def test_fake_samples_stay_out_of_the_statistics_that_the_classifier_predicts_by():
+    model = classifier().train()
+    complement = ComplementGenerator(model, X, batch_size=200, random_state=0)
+    seen = []
+    hook = model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    complement.loss()
+    hook.remove()
+    alone = classifier().train()
+    alone(seen[0])
+    for mine, expected in zip(model.buffers(), alone.buffers(), strict=True):
+        assert torch.equal(mine, expected)
+    assert model[1].momentum == alone[1].momentum
+
+
+def test_the_same_seed_gives_the_same_game_and_the_global_generator_is_left_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    found = []
+    for seed in (1, 1, 2):
+        complement = ComplementGenerator(classifier(), X, random_state=seed)
+        found.append([float(complement.loss().detach()) for _ in range(3)])
+    assert torch.equal(torch.rand(3), expected)
+    assert found[0] == found[1] != found[2]
+
+
+def test_a_transform_changes_unlabelled_samples_before_anybody_sees_them():
+    seen = []
+    model = classifier()
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    ComplementGenerator(model, X, transform=lambda x: x * 0 + 0.25, random_state=0).loss()
+    assert (seen[0] == 0.25).all()
+    assert not (seen[1] == 0.25).any()
+
+
+def trained(x, y, unlabelled, *, seed):
+    """Return a classifier after 300 steps on labelled samples, with unlabelled ones where there are some."""
+    model = classifier(2, 2, seed=seed)
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    complement = None
+    if unlabelled is not None:
+        complement = ComplementGenerator(model, unlabelled, random_state=seed)
+    for _ in range(300):
+        loss = F.cross_entropy(model(x), y)
+        loss = loss if complement is None else loss + complement.loss()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return model.eval()
+
+
+def test_unlabelled_samples_move_the_boundary_into_the_gap_between_classes():
+    points, y = make_moons(600, noise=0.06, random_state=0)
+    x = torch.tensor(points - points.mean(0), dtype=torch.float32) / 2
+    y = torch.tensor(y)
+    right = []
+    for seed in range(3):
+        labelled = torch.cat([(y == k).nonzero().flatten()[seed * 4 : seed * 4 + 4] for k in (0, 1)])
+        for unlabelled in (None, x):
+            model = trained(x[labelled], y[labelled], unlabelled, seed=seed)
+            right.append(float((model(x).argmax(1) == y).float().mean()))
+    alone, helped = right[::2], right[1::2]
+    assert sum(helped) > sum(alone)
+
+
+@pytest.mark.parametrize(
+    ("x", "settings", "error", "message"),
+    [
+        (X.double().long(), {}, DataError, "x must be a float tensor of unlabelled samples"),
+        (X[0], {}, DataError, "x must be a float tensor of unlabelled samples"),
+        (X[:0], {}, DataError, "x must be a float tensor of unlabelled samples"),
+        (X.numpy(), {}, DataError, "got ndarray"),
+        (X * 5, {}, DataError, r"x must have values in \[-1, 1\]"),
+        (X * math.nan, {}, DataError, "x must be finite|x has"),
+        (X, {"fakes": "mix"}, ConfigError, "Did you mean 'mixes'"),
+        (X, {"weight": -1}, ConfigError, "weight"),
+        (X, {"batch_size": 1}, ConfigError, "batch_size"),
+    ],
+)
+def test_what_cannot_be_played_with_is_refused_by_name(x, settings, error, message):
+    with pytest.raises(error, match=message):
+        ComplementGenerator(classifier(), x, **settings)
+
+
+def test_a_classifier_without_a_linear_layer_is_refused():
+    with pytest.raises(ConfigError, match="model must have a Linear layer at its end"):
+        ComplementGenerator(nn.Sequential(nn.Conv2d(1, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()), X)
+
+
+def test_images_and_tables_with_categories_are_played_with_too():
+    images = torch.rand(20, 3, 12, 10) * 2 - 1
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.Flatten(), nn.Linear(8 * 5 * 4, 2))
+    complement = ComplementGenerator(model, images, batch_size=8, random_state=0)
+    complement.loss().backward()
+    z, c = torch.randn(4, 32), torch.zeros(4, dtype=torch.int64)
+    assert complement.G(z, c).shape == (4, 3, 12, 10)
+    rows = torch.cat([F.one_hot(torch.arange(20) % 3, 3).float(), torch.rand(20, 2)], dim=1)
+    complement = ComplementGenerator(classifier(5, 2), rows, blocks=(3, 1, 1), batch_size=8, random_state=0)
+    complement.loss().backward()
+    assert torch.allclose(complement.G(z, c)[:, :3].sum(1), torch.ones(4), atol=1e-5)
