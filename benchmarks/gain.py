@@ -91,6 +91,9 @@ def set_up_cell(cell: str, arms: dict[str, Arm]) -> Setup:
     """Return the comparison of a cell, with all seeds of the protocol."""
     settings = settings_of(cell)
     X, y, X_test, y_test = data(settings["data"])
+    if settings.get("search"):  # on the training samples alone, and other seeds
+        n_test = min(3000, len(y) // 2)
+        X, X_test, y, y_test = train_test_split(X, y, test_size=n_test, stratify=y, random_state=1)
     pool = settings.get("pool")
     labelled = labelled_of(settings, y)
     return set_up(
@@ -118,7 +121,7 @@ def set_up_cell(cell: str, arms: dict[str, Arm]) -> Setup:
         config=ganaug.GANConfig(snapshot="both", width=settings.get("width")),
         train_images=settings.get("train_images"),
         device="cpu",
-        random_state=0,
+        random_state=1 if settings.get("search") else 0,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from ganaug._checks import known_name, number
 from ganaug.errors import ConfigError
 from ganaug.experiment.batch_mixes import MIXES
+from ganaug.experiment.classic import COMPOSES
 from ganaug.experiment.order import PHASES
 from ganaug.experiment.samples import Extra, copies, pseudo_labelled, synthetic
 
@@ -27,7 +28,7 @@ class Arm:
         reserve, of which no other arm knows.
     extra : callable or None
         Makes the samples to add from a `TrainingPart`; `copies`, `synthetic`, or the user's own.
-    classic : bool or "randaugment"
+    classic : bool, "randaugment" or "elastic"
         Whether samples go through classic augmentation (images only): each anew at every step
         (torch), or the added ones once (scikit-learn). True is the one of the comparison.
     class_weights : bool
@@ -66,10 +67,10 @@ class Arm:
         Of an arm that draws from the generator: from its last average, or for each class from the snapshot
         with the smallest kernel distance, or from these and the last average in equal parts; None is as
         the config says.
-    complement : {"generator", "mixes"} or None, default=None
+    complement : {"generator", "mixes", "none"} or None, default=None
         Whether the classifier learns from unlabelled samples (or, where there are none, from its own
-        without their labels) that these are of some class and others of none: those of a generator that
-        plays against it, or means of two (torch only; see `ganaug.mixing.complement`).
+        without their labels) that each of these is of one class, and others of none: those of a generator
+        that plays against it, or means of two, or no others (torch only; see `ganaug.mixing.complement`).
     among : tuple of Arm, default=()
         Candidates, of which each seed takes the one with the best metric on samples held out of its
         training part (3 stratified folds; all but the encoding of samples is fitted anew in each); of
@@ -105,7 +106,7 @@ class Arm:
 
     role: Literal["control", "treatment", "oracle"]
     extra: Extra | None = None
-    classic: bool | Literal["randaugment"] = False
+    classic: bool | Literal["randaugment", "elastic"] = False
     class_weights: bool = False
     tune_threshold: bool = False
     mix: Literal["mixup", "cutmix"] | None = None
@@ -116,7 +117,7 @@ class Arm:
     dose: Dose = 1.0
     gate: Gate | None = None
     snapshot: Snapshot | None = None
-    complement: Literal["generator", "mixes"] | None = None
+    complement: Literal["generator", "mixes", "none"] | None = None
     among: tuple["Arm", ...] = ()
     by_class: bool = False
     data: Literal["any", "image", "small image", "table", "numeric table"] = "any"
@@ -143,14 +144,14 @@ class Arm:
         if not all(isinstance(arm, Arm) for arm in self.among):
             raise ConfigError(f"among must hold arms; got {[type(a).__name__ for a in self.among]}.")
         if not isinstance(self.classic, bool):
-            known_name("classic", self.classic, ["randaugment"])
+            known_name("classic", self.classic, COMPOSES)
         if self.mix is not None:
             known_name("mix", self.mix, MIXES)
         known_name("labels", self.labels, ["hard", "smooth", "teacher"])
         known_name("place", self.place, ["fill", "swap", "even"])
         known_name("phases", self.phases, PHASES)
         if self.complement is not None:
-            known_name("complement", self.complement, ["generator", "mixes"])
+            known_name("complement", self.complement, ["generator", "mixes", "none"])
         said = self.labels, self.place, self.phases, self.gate, self.weight
         if self.extra is None and said != ("hard", "fill", "mixed", None, 1):
             raise ConfigError(

@@ -16,7 +16,7 @@ from ganaug._random import derive
 from ganaug.data.schema import Schema, take
 from ganaug.errors import ConfigError
 from ganaug.experiment.arms import Arm, TrainingPart
-from ganaug.experiment.classic import BatchTransform, classic_transform, randaugment
+from ganaug.experiment.classic import COMPOSES, BatchTransform, classic_transform
 from ganaug.experiment.classifiers import (
     Labels,
     Recipe,
@@ -281,7 +281,8 @@ class Bench:
         """Return what an arm does to each batch, of its own samples or of those of a named stream."""
         if not arm.classic:
             return None
-        compose = randaugment(self.x) if arm.classic == "randaugment" else copy.deepcopy(self.plan.classic)
+        own = COMPOSES.get(str(arm.classic))
+        compose = copy.deepcopy(self.plan.classic) if own is None else own(self.x)
         seed = derive(self.seed, *stream) if stream else self.seed
         return classic_transform(self.x, seed=seed, compose=compose)
 
@@ -311,7 +312,7 @@ class Bench:
         )
 
     def _best_of(self, arm: Arm, held_out: HeldOut) -> Arm:
-        """Return the candidate with the best metric, or one with a dose for each class where they have that."""
+        """Return the candidate with the best metric, or, by class, one with the best dose of each."""
         if not arm.by_class or not held_out.truth:
             return arm.among[held_out.best(METRICS[self.plan.metric])]
         doses = [0.0 if a.extra is None else a.doses[0] for a in arm.among]

@@ -56,6 +56,18 @@ def randaugment(x: Tensor) -> Any:
     return A.Compose([A.SomeOf(operations, n=2, p=1)])
 
 
+def elastic(x: Tensor) -> Any:
+    """Return a smooth random warp of half of the images, before the default augmentation."""
+    A = _albumentations()
+    side = min(x.shape[2:])
+    warp = A.ElasticTransform(alpha=1.2 * side, sigma=0.15 * side, **{**_border(x), "p": 0.5})
+    return A.Compose([warp, *_default_compose(x).transforms])
+
+
+COMPOSES: dict[str, Callable[[Tensor], Any]] = {"randaugment": randaugment, "elastic": elastic}
+"""Classic augmentation by name, other than the default or the caller's own."""
+
+
 def _default_compose(x: Tensor) -> Any:
     A = _albumentations()
     affine = A.Affine(

@@ -47,9 +47,14 @@ def twin_of(name: str, arms: Mapping[str, Arm]) -> str:
             f"candidates); got {list(arms)}. Add such a control, with extra=copies."
         )
 
-    def likeness(twin: str) -> tuple[bool, bool, bool]:
+    def likeness(twin: str) -> tuple[bool, bool, bool, bool]:
         extras = [a.extra for a in arms[twin].among or (arms[twin],) if a.extra is not None]
-        return copies in extras, bool(extras), _doses(arms[twin]) == _doses(treatment)
+        return (
+            arms[twin].complement != "none",
+            copies in extras,
+            bool(extras),
+            _doses(arms[twin]) == _doses(treatment),
+        )
 
     return max(twins, key=likeness)
 

@@ -38,11 +38,13 @@ class ComplementGenerator:
         The classifier, from samples to logits (n, n_classes), with a `Linear` layer at its end.
     x : Tensor of shape (n, *shape)
         Unlabelled samples as the model takes them, with values in [-1, 1]; images have channels first.
-    fakes : {"generator", "mixes"}, default="generator"
+    fakes : {"generator", "mixes", "none"}, default="generator"
         What counts as no class: samples of the generator, or, to compare with, means of two unlabelled
-        samples, for which nothing is learned.
+        samples, for which nothing is learned, or nothing at all.
     weight : float, default=0.5
-        What the two losses count beside the caller's own.
+        What the losses of the game count beside the caller's own.
+    entropy : float, default=0.3
+        What the entropy of the classes of unlabelled samples counts: the classifier is to decide on one.
     batch_size : int, default=64
         Unlabelled samples per step, and as many fake ones.
     transform : callable or None, default=None
@@ -66,7 +68,7 @@ class ComplementGenerator:
 
     References
     ----------
-    Salimans et al., 1606.03498; Dai et al., 1705.09783.
+    Salimans et al., 1606.03498; Dai et al., 1705.09783. Grandvalet and Bengio, NIPS (2004): entropy.
 
     Examples
     --------
@@ -87,15 +89,17 @@ class ComplementGenerator:
         model: nn.Module,
         x: Tensor,
         *,
-        fakes: Literal["generator", "mixes"] = "generator",
+        fakes: Literal["generator", "mixes", "none"] = "generator",
         weight: float = 0.5,
+        entropy: float = 0.3,
         batch_size: int = 64,
         transform: Transform | None = None,
         blocks: tuple[int, ...] = (),
         random_state: Seed = None,
     ):
-        known_name("fakes", fakes, ["generator", "mixes"])
+        known_name("fakes", fakes, ["generator", "mixes", "none"])
         number("weight", weight, low=0)
+        number("entropy", entropy, low=0)
         number("batch_size", batch_size, low=2, integer=True)
         if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim not in (2, 4) or not len(x):
             found = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
@@ -109,7 +113,8 @@ class ComplementGenerator:
                 f"x must have values in [-1, 1], as the generator has; got {float(x.min()):g} to "
                 f"{float(x.max()):g}. Scale the samples, or let the model do so."
             )
-        self.model, self.x, self.weight, self.transform = model, x, weight, transform
+        self.model, self.x, self.transform = model, x, transform
+        self.fakes, self.weight, self.entropy = fakes, weight, entropy
         self.batch_size, self.seed = batch_size, as_seed(random_state)
         self._last = _last_layer(model)
         self._steps = 0
@@ -137,6 +142,9 @@ class ComplementGenerator:
         x = self.x[torch.randint(len(self.x), (self.batch_size,), generator=noise).to(self.x.device)]
         x = x if self.transform is None else self.transform(x)
         real_logits, real_features = self._judged(x)
+        undecided = -(real_logits.softmax(1) * real_logits.log_softmax(1)).sum(1).mean()
+        if self.fakes == "none":
+            return self.entropy * undecided
         x_fake = self._fakes(x, noise)
         shown = x_fake.detach().requires_grad_(self.G is not None)
         with _statistics_kept(self.model):
@@ -147,7 +155,8 @@ class ComplementGenerator:
             self._optimiser.zero_grad(set_to_none=True)
             x_fake.backward(slope)
             self._optimiser.step()
-        return self.weight * LOSS.discriminator(evidence(real_logits), evidence(fake_logits)).mean()
+        game = LOSS.discriminator(evidence(real_logits), evidence(fake_logits)).mean()
+        return self.weight * game + self.entropy * undecided
 
     def _fakes(self, x: Tensor, noise: torch.Generator) -> Tensor:
         """Return samples of no class: from the generator, or between two of a batch."""

@@ -1,11 +1,12 @@
-"""A generator that plays against the classifier: who moves, what it learns, and what unlabelled samples teach."""
+"""A generator that plays against the classifier: who moves, what it learns, what unlabelled samples teach."""
 
 import math
+from itertools import product
 
 import pytest
 import torch
 import torch.nn.functional as F
-from sklearn.datasets import make_moons
+from sklearn.datasets import load_digits
 from torch import nn
 
 from ganaug.adversarial.complement import evidence, feature_distance
@@ -39,7 +40,7 @@ def test_the_loss_is_that_of_the_game_of_k_plus_one_classes():
     model = classifier()
     nn.init.zeros_(model[-1].weight)
     nn.init.zeros_(model[-1].bias)  # says nothing of any sample: 3 classes of 4 are real
-    loss = ComplementGenerator(model, X, weight=0.5, random_state=0).loss().detach()
+    loss = ComplementGenerator(model, X, weight=0.5, entropy=0, random_state=0).loss().detach()
     assert float(loss) == pytest.approx(-0.5 * (math.log(3 / 4) + math.log(1 / 4)), rel=1e-5)
 
 
@@ -79,7 +80,8 @@ def test_mixes_are_means_of_two_and_nothing_is_learned_for_them():
 
 def test_the_generator_comes_to_match_the_features_of_a_classifier_that_stands_still():
     model = classifier().eval()
-    complement = ComplementGenerator(model, X / 4, batch_size=128, random_state=0)
+    x = X / 4 + torch.tensor([0.6, -0.6, 0.3, 0.0])
+    complement = ComplementGenerator(model, x, batch_size=128, random_state=0)
     head = nn.Sequential(*list(model)[:-1])
 
     def distance():
@@ -87,7 +89,7 @@ def test_the_generator_comes_to_match_the_features_of_a_classifier_that_stands_s
         with torch.no_grad():
             x_fake = complement.G.eval()(z, torch.zeros(512, dtype=torch.int64))
             complement.G.train()
-            return float(feature_distance(head(X / 4), head(x_fake)))
+            return float(feature_distance(head(x), head(x_fake)))
 
     first = distance()
     for _ in range(150):
@@ -130,34 +132,43 @@ def test_a_transform_changes_unlabelled_samples_before_anybody_sees_them():
     assert not (seen[1] == 0.25).any()
 
 
-def trained(x, y, unlabelled, *, seed):
-    """Return a classifier after 300 steps on labelled samples, with unlabelled ones where there are some."""
-    model = classifier(2, 2, seed=seed)
-    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
-    complement = None
-    if unlabelled is not None:
-        complement = ComplementGenerator(model, unlabelled, random_state=seed)
-    for _ in range(300):
-        loss = F.cross_entropy(model(x), y)
-        loss = loss if complement is None else loss + complement.loss()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    return model.eval()
+def test_without_fakes_what_is_left_is_the_entropy_of_unlabelled_samples():
+    model = classifier()
+    nn.init.zeros_(model[-1].weight)
+    nn.init.zeros_(model[-1].bias)
+    complement = ComplementGenerator(model, X, fakes="none", entropy=0.3, random_state=0)
+    assert float(complement.loss().detach()) == pytest.approx(0.3 * math.log(3), rel=1e-5)
+    assert complement.G is None
+    with torch.no_grad():
+        model[-1].bias[0] = 50  # sure of everything
+    assert float(complement.loss().detach()) == pytest.approx(0, abs=1e-5)
 
 
-def test_unlabelled_samples_move_the_boundary_into_the_gap_between_classes():
-    points, y = make_moons(600, noise=0.06, random_state=0)
-    x = torch.tensor(points - points.mean(0), dtype=torch.float32) / 2
-    y = torch.tensor(y)
-    right = []
-    for seed in range(3):
-        labelled = torch.cat([(y == k).nonzero().flatten()[seed * 4 : seed * 4 + 4] for k in (0, 1)])
-        for unlabelled in (None, x):
-            model = trained(x[labelled], y[labelled], unlabelled, seed=seed)
-            right.append(float((model(x).argmax(1) == y).float().mean()))
-    alone, helped = right[::2], right[1::2]
-    assert sum(helped) > sum(alone)
+def test_unlabelled_digits_teach_a_classifier_of_five_labelled_ones_a_class():
+    images, y = load_digits(return_X_y=True)
+    x, y = torch.tensor(images / 8 - 1).float().reshape(-1, 1, 8, 8), torch.tensor(y)
+    unlabelled, x_test, y_test = x[:900], x[900:], y[900:]
+    right = {"alone": 0.0, "helped": 0.0}
+    for seed, name in product(range(3), right):
+        labelled = torch.cat([(y[:900] == k).nonzero().flatten()[5 * seed : 5 * seed + 5] for k in range(10)])
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = nn.Sequential(
+                *(nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU()),
+                *(nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU()),
+                *(nn.Flatten(), nn.Linear(512, 10)),
+            )
+        optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
+        complement = ComplementGenerator(model, unlabelled, random_state=seed) if name == "helped" else None
+        for _ in range(120):
+            loss = F.cross_entropy(model(x[labelled]), y[labelled])
+            loss = loss if complement is None else loss + complement.loss()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        with torch.no_grad():
+            right[name] += float((model.eval()(x_test).argmax(1) == y_test).float().mean()) / 3
+    assert right["helped"] > right["alone"] + 0.005
 
 
 @pytest.mark.parametrize(
