@@ -68,7 +68,7 @@ class Bench:
         self.schema = schema or replace(Schema.fit(X, y), names=tuple(plan.names))
         self.x, self.c = self.schema.encode_X(X), self.schema.encode_y(y)
         self.unlabelled = unlabelled  # samples of neither part, without labels
-        self.x_unlabelled = None if unlabelled is None else self.schema.encode_X(unlabelled).clamp(-1, 1)
+        self.x_unlabelled = None if unlabelled is None else self.schema.encode_X(unlabelled)
         added = fill_counts(y, plan.fill)
         classes = sorted(self.schema.class_index(k) for k, n in added.items() for _ in range(n))
         self.extra_c = torch.tensor(classes, dtype=torch.int64)
@@ -216,7 +216,7 @@ class Bench:
         x = self.x if self.x_unlabelled is None else torch.cat([self.x_unlabelled, self.x])
         return partial(
             ComplementGenerator,
-            x=x,
+            x=x.clamp(-1, 1),  # rows may be beyond those of the part
             fakes=arm.complement,
             batch_size=self.plan.batch_size,
             transform=self._transform(arm, "unlabelled"),

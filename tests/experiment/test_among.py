@@ -16,7 +16,9 @@ from ganaug.data.schema import Schema
 from ganaug.errors import ConfigError
 from ganaug.experiment import bench
 from ganaug.experiment.arms import ARMS, Arm, copies, noisy_copies, synthetic, tuned
+from ganaug.experiment.held_out import HeldOut, Outcome
 from ganaug.experiment.order import order
+from ganaug.experiment.plan import Plan
 from ganaug.experiment.smote import smote
 
 TINY = GANConfig(width=4, z_dim=4, batch_size=16, train_images=32)
@@ -288,3 +290,55 @@ def test_a_dose_is_above_0_and_at_most_1(wrong):
 def test_an_arm_of_candidates_has_no_settings_of_its_own():
     with pytest.raises(ConfigError, match="no settings of its own"):
         Arm(role="control", among=(Arm(role="control"),), classic=True)
+
+
+def said(*y_pred):
+    """Return an outcome of a fold."""
+    return Outcome(np.array(y_pred), None, 0, 0.0, 0.0, "")
+
+
+def test_each_class_takes_the_candidate_with_the_best_f1_on_it_over_all_folds():
+    truth = [np.array([0, 0, 1, 1]), np.array([0, 1, 2, 2])]
+    outcomes = [
+        [said(0, 0, 0, 0), said(0, 0, 2, 2)],  # finds all of class 0, and of class 2
+        [said(1, 1, 1, 1), said(1, 1, 2, 2)],  # all of class 1, and as well of class 2
+    ]
+    assert HeldOut(truth, outcomes).best_by_class(3) == [0, 1, 0]
+
+
+def test_by_class_a_class_that_its_samples_hurt_gets_none_of_them_and_another_its_own():
+    y = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [40, 40, 6]))
+    X = np.random.default_rng(1).normal(size=(86, 2)) + 1.5 * np.eye(3)[y][:, :2]
+    X = np.column_stack([X, 1e-6 * np.arange(86)])
+
+    def bad_for_one(part):
+        rows = copies(part)
+        rows[part.extra_c == 1] = poison(part)[part.extra_c == 1]
+        return rows
+
+    arm = tuned(extra(bad_for_one), by_class=True)
+    plan = Plan(
+        classifier=LogisticRegression(),
+        arms={},
+        metric="balanced_accuracy",
+        fill={0: 40, 1: 80, 2: 40},
+        steps=1,
+        batch_size=8,
+        config=TINY,
+        device="cpu",
+        classic=None,
+        names=["0", "1", "2"],
+        random_state=0,
+    )
+    made = bench.Bench(plan, X, y, 0)
+    chosen = made.best_of("arm", arm)
+    assert chosen.doses[1] == 0  # what is of another class
+    assert chosen.doses[2] > 0  # copies of a class of 6
+    assert made.best_of("arm", chosen) == chosen
+
+
+def test_candidates_by_class_differ_in_their_doses_only():
+    with pytest.raises(ConfigError, match="by_class must have candidates"):
+        Arm(role="control", by_class=True)
+    with pytest.raises(ConfigError, match="differ in their doses only"):
+        Arm(role="control", by_class=True, among=(extra(copies), extra(copies, place="swap")))

@@ -1,0 +1,315 @@
+"""Samples without labels in a comparison: who may see them, and that nobody is told their classes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from ganaug import ConfigError, DataError, GANConfig, compare
+from ganaug.experiment.arms import ARMS, Arm, copies, near_boundary, pseudo_labelled
+from ganaug.experiment.inputs import resolve_arms
+from ganaug.experiment.jobs import bench_of
+from ganaug.experiment.samples import TrainingPart
+from ganaug.experiment.setup import set_up
+
+TINY = GANConfig(width=4, z_dim=4, batch_size=16, train_images=32)
+ARMS_USED = ["nothing", "oversampling", "pseudo-labels", "gan"]
+
+
+def rows(n=400, *, seed=0):
+    """Two classes that overlap a little, and an id too small to matter; the first two rows have its ends."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, n)
+    ids = np.arange(n)
+    ids[:2], ids[2:] = (0, n - 1), np.arange(1, n - 1)
+    return np.column_stack([rng.normal(size=(n, 2)) + 3 * y[:, None], 1e-6 * ids]), y
+
+
+def prepared(X, y, **settings):
+    """Return a checked comparison."""
+    given = {
+        "classifier": LogisticRegression(),
+        "arms": ARMS_USED,
+        "primary": None,
+        "seeds": 3,
+        "metric": "accuracy",
+        "rope": 0.5,
+        "fill": 4.0,
+        "labelled_per_class": None,
+        "test": None,
+        "test_size": 0.25,
+        "folds": None,
+        "train_size": None,
+        "groups": None,
+        "unlabelled": None,
+        "steps": 10,
+        "batch_size": 8,
+        "classic": None,
+        "names": None,
+        "preset": "quick",
+        "config": TINY,
+        "train_images": None,
+        "device": "cpu",
+        "random_state": 0,
+    }
+    return set_up(X, y, **{**given, **settings})
+
+
+def ids(X):
+    return set(np.round(np.asarray(X)[:, 2] / 1e-6).astype(int).tolist())
+
+
+@pytest.mark.parametrize("splits", [{"train_size": 40}, {"labelled_per_class": 9}])
+def test_the_rest_is_what_is_in_neither_part_of_a_seed(splits):
+    X, y = rows()
+    given = {"test": (X[300:], y[300:])} if "labelled_per_class" in splits else {}
+    X, y = (X[:300], y[:300]) if given else (X, y)
+    setup = prepared(X, y, unlabelled="rest", **splits, **given)
+    for s in range(3):
+        part = setup.part(s)
+        assert len(part.unlabelled) > 30
+        assert not ids(part.unlabelled) & (ids(part.X) | ids(part.X_test))
+        assert part.reserve is None  # its labels are for oracles, and there is none
+
+
+def test_given_samples_are_those_of_every_seed():
+    X, y = rows()
+    setup = prepared(X[:300], y[:300], unlabelled=X[300:])
+    assert all(ids(setup.part(s).unlabelled) == ids(X[300:]) for s in range(3))
+
+
+def numbers_of(X):
+    """Return the places of rows among all."""
+    found = np.round(np.asarray(X)[:, 2] / 1e-6).astype(int) + 1
+    return np.where(found == 1, 0, np.where(found == 400, 1, found))
+
+
+def pseudo_labelled_by(setup, seed=0):
+    """Return ids and classes of what the arm with pseudo-labels adds in a seed."""
+    bench = bench_of(setup.plan, setup.part(seed), None)
+    recipe = bench._recipe("pseudo-labels", replace(ARMS["pseudo-labels"], place="fill", dose=1.0))
+    return bench.schema.codec.decode(recipe.x_extra), recipe.extra_c
+
+
+def test_pseudo_labels_are_those_of_a_classifier_of_the_labelled_samples():
+    X, y = rows()
+    setup = prepared(X[:80], y[:80], unlabelled=X[80:], fill=3.0)
+    added, c = pseudo_labelled_by(setup)
+    numbers = numbers_of(added)
+    assert numbers.min() >= 80
+    assert len(set(numbers.tolist())) == len(numbers)  # each once, while there are enough
+    assert np.mean(y[numbers] == c.numpy()) > 0.97
+    assert np.mean(y[numbers] == c.numpy()) < 1 or len(numbers) < 400
+    part = setup.part(0)
+    bench = bench_of(setup.plan, part, None)
+    said = bench._teacher("arm", ARMS["pseudo-labels"])(bench.x_unlabelled).argmax(1)
+    assert said[numbers - 80].tolist() == c.tolist()
+
+
+def test_the_least_sure_tenth_gets_no_pseudo_label():
+    X, y = rows()
+    setup = prepared(X[:80], y[:80], unlabelled=X[80:], fill=20.0)
+    added, c = pseudo_labelled_by(setup)
+    bench = bench_of(setup.plan, setup.part(0), None)
+    chance, said = bench._teacher("arm", ARMS["pseudo-labels"])(bench.x_unlabelled).max(1)
+    numbers = numbers_of(added) - 80
+    for k in (0, 1):
+        mine = chance[said == k].sort().values
+        used = chance[np.unique(numbers[c.numpy() == k])]
+        assert used.min() >= mine[int(0.08 * len(mine))]
+
+
+def test_a_class_that_no_unlabelled_sample_seems_to_be_of_gets_copies():
+    X, y = rows()
+    far = X[80:][X[80:, :2].sum(1) < 1]
+    setup = prepared(X[:80], y[:80], unlabelled=far, fill=3.0)
+    added, c = pseudo_labelled_by(setup)
+    numbers = numbers_of(added)
+    assert (numbers[c.numpy() == 0] >= 80).all()
+    assert np.mean(numbers[c.numpy() == 1] < 80) > 0.9
+
+
+def test_arms_that_need_unlabelled_samples_are_refused_without_and_left_out_of_a_default():
+    X, y = rows()
+    with pytest.raises(ConfigError, match="'pseudo-labels' needs unlabelled samples; set `unlabelled`"):
+        compare(X, y, arms=ARMS_USED, classifier="logistic", seeds=3, config=TINY)
+    chosen, _ = resolve_arms(None, None, kind="table")
+    assert not any(arm.asks_unlabelled for arm in chosen.values())
+
+
+@pytest.mark.parametrize(
+    ("unlabelled", "error", "message"),
+    [
+        ("rest", ConfigError, "there are none; set train_size"),
+        ("all", ConfigError, "unlabelled must be one of 'rest'"),
+        (np.zeros((4, 2)), DataError, "unlabelled|columns|shape"),
+        (np.zeros((0, 3)), DataError, "unlabelled must be samples like those of X"),
+        (7, DataError, "unlabelled must be samples like those of X"),
+        (np.full((4, 3), np.inf), DataError, "inf"),
+    ],
+)
+def test_what_is_no_set_of_unlabelled_samples_is_refused_by_name(unlabelled, error, message):
+    X, y = rows(80)
+    with pytest.raises(error, match=message):
+        compare(X, y, unlabelled=unlabelled, arms=ARMS_USED, classifier="logistic", seeds=3, config=TINY)
+
+
+def test_unlabelled_images_of_other_units_are_refused():
+    X = np.random.default_rng(0).integers(0, 255, (40, 8, 8), dtype=np.uint8)
+    y = np.arange(40) % 2
+    with pytest.raises(DataError, match="unlabelled images must be like the training images"):
+        compare(X, y, unlabelled=X / 255.0, seeds=3, config=TINY)
+
+
+def test_other_unlabelled_samples_are_another_comparison():
+    X, y = rows()
+    first, same, other = (
+        prepared(X[:300], y[:300], unlabelled=u).identity for u in (X[300:], X[300:], X[320:])
+    )
+    assert first == same != other
+    assert first["unlabelled"] == 100
+    assert prepared(X, y, unlabelled="rest", train_size=40).settings["unlabelled"] == "rest"
+
+
+def test_a_comparison_with_unlabelled_samples_pairs_the_complement_with_its_twin():
+    X, y = rows()
+    result = compare(
+        X[:200],
+        y[:200],
+        unlabelled=X[200:],
+        arms=["nothing", "pseudo-labels", "entropy", "mixes", "complement"],
+        classifier="mlp",
+        train_size=20,
+        seeds=3,
+        steps=40,
+        config=TINY,
+    )
+    assert result.primary == "complement"
+    assert result.twins == {"complement": "mixes"}
+    assert not result.failed
+    assert len({c.start for c in result.cells if c.seed == 0}) == 1
+    assert {c.n_extra for c in result.cells if c.arm == "complement"} == {0}
+
+
+def test_the_complement_plays_with_unlabelled_samples_and_with_those_of_the_part():
+    X, y = rows(100)
+    setup = prepared(
+        X[:60], y[:60], unlabelled=X[60:], arms=["nothing", "mixes", "complement"], classifier="mlp"
+    )
+    bench = bench_of(setup.plan, setup.part(0), None)
+    model = bench._new_classifier()
+    played = bench._complement(ARMS["complement"])(model)
+    assert len(played.x) == 40 + len(bench.x)
+    assert played.x.abs().max() <= 1
+    alone = bench_of(replace(setup.plan), replace(setup.part(0), unlabelled=None), None)
+    assert torch.equal(alone._complement(ARMS["mixes"])(alone._new_classifier()).x, alone.x)
+
+
+def test_the_complement_needs_a_torch_classifier():
+    X, y = rows(80)
+    with pytest.raises(ConfigError, match="needs a torch classifier, against which the generator plays"):
+        compare(X, y, arms=["nothing", "mixes", "complement"], classifier="forest", seeds=3, config=TINY)
+
+
+def test_a_frame_of_mixed_columns_is_played_with_too():
+    X, y = rows(120)
+    frame = pd.DataFrame({"a": X[:, 0], "b": np.where(X[:, 1] > 1, "high", "low")})
+    result = compare(
+        frame[:80],
+        y[:80],
+        unlabelled=frame[80:],
+        arms=["nothing", "pseudo-labels", "mixes", "complement"],
+        classifier="mlp",
+        seeds=3,
+        steps=10,
+        config=TINY,
+    )
+    assert not result.failed
+
+
+# --- samples that the classifier finds hard -----------------------------------------------------------
+
+
+class Line:
+    """A generator of numbers on a line, by class."""
+
+    def generate(self, counts, *, random_state, snapshot):
+        rng = np.random.default_rng(random_state)
+        X = np.concatenate([rng.normal(size=(n, 1)) + 2 * k for k, n in counts.items()])
+        DRAWN.append((snapshot, len(X)))
+        return X, None
+
+
+DRAWN: list[tuple[str | None, int]] = []
+
+
+def line_part(wanted, **settings):
+    X = np.linspace(-4, 6, 80)[:, None]
+    setup = prepared(X, (X[:, 0] > 1).astype(int), arms=["nothing", "oversampling", "gan"])
+    bench = bench_of(setup.plan, setup.part(0), None)
+    return TrainingPart(
+        X=bench.X,
+        x=bench.x,
+        c=bench.c,
+        extra_c=torch.tensor(wanted),
+        schema=bench.schema,
+        seed=0,
+        fitted_gan=Line,
+        **settings,
+    )
+
+
+def test_samples_near_the_boundary_are_on_their_own_side_of_it_and_nearer_than_others():
+    part = line_part([0] * 50 + [1] * 50)
+    middle = float(part.schema.encode_X(np.array([[1.0]]))[0, 0])
+
+    def teacher(x):
+        odds = 20 * (x[:, 0] - middle)
+        return torch.stack([-odds, odds], 1).softmax(1)
+
+    hard = near_boundary(replace(part, teacher=lambda: teacher))[:, 0] - middle
+    every = part.schema.encode_X(Line().generate({0: 200, 1: 200}, random_state=1, snapshot=None)[0])
+    every = every[:, 0] - middle
+    assert (hard[:50] < 0).all()
+    assert (hard[50:] > 0).all()
+    assert hard.abs().median() < 0.6 * every.abs().median()
+
+
+def test_all_snapshots_share_the_samples_of_each_class():
+    from ganaug.experiment.samples import synthetic
+
+    DRAWN.clear()
+    made = synthetic(line_part([0] * 5 + [1] * 4, snapshot="all"))
+    assert len(made) == 9
+    assert DRAWN == [("best", 5), ("last", 4)]
+    middle = (made[:5].mean() + made[5:].mean()) / 2
+    assert (made[:5] < middle).sum() > 2  # of class 0 come first
+
+
+# --- doses by class ----------------------------------------------------------------------------------
+
+
+def test_a_dose_of_each_class_is_the_share_of_its_samples_that_is_used():
+    X, y = rows()
+    setup = prepared(X, y, arms=["nothing", "oversampling", "gan"], fill=3.0)
+    bench = bench_of(setup.plan, setup.part(0), None)
+    recipe = bench._recipe("arm", Arm(role="control", extra=copies, dose=(0.0, 0.5)))
+    used = recipe.extra_c[recipe.used].bincount(minlength=2)
+    assert used[0] == 0
+    assert used[1] == round(0.5 * int((recipe.extra_c == 1).sum()))
+
+
+@pytest.mark.parametrize("dose", [(0.2, 1.5), (-0.1, 0.5)])
+def test_a_dose_of_a_class_is_a_share(dose):
+    with pytest.raises(ConfigError, match="dose must be"):
+        Arm(role="control", extra=copies, dose=dose)
+
+
+def test_pseudo_labels_without_unlabelled_samples_say_what_is_missing():
+    with pytest.raises(ConfigError, match="extra=pseudo_labelled needs unlabelled samples"):
+        pseudo_labelled(line_part([0]))
+    with pytest.raises(ConfigError, match="extra=near_boundary needs a classifier"):
+        near_boundary(line_part([0]))
