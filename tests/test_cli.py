@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from ganaug import DataError, SampleBank, __version__, cli
 from ganaug.config import PRESETS
-from ganaug.data.sources import open_data
+from ganaug.data.sources import open_data, open_unlabelled
 from ganaug.experiment import paired
 
 pixels, targets = load_digits(return_X_y=True)
@@ -220,6 +220,29 @@ def test_a_dry_run_prints_plan_cost_and_power_and_keeps_nothing(tmp_path, monkey
     assert "Cost: about " in shown.stdout
     assert "Power, if the gain varies no more than classic less nothing: " in shown.stdout
     assert list(tmp_path.iterdir()) == [data]
+
+
+def test_unlabelled_samples_are_the_rest_or_a_file_with_or_without_labels(tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.arange(80) % 2
+    frame = pd.DataFrame({"a": rng.normal(size=80) + 2 * y, "b": rng.normal(size=80)})
+    frame.assign(target=y).to_csv(tmp_path / "t.csv", index=False)
+    frame.to_csv(tmp_path / "more.csv", index=False)
+    np.savez(tmp_path / "more.npz", x=frame.to_numpy())
+    arms = "nothing,oversampling,pseudo-labels,gan"
+    args = ["compare", str(tmp_path / "t.csv"), "--classifier", "logistic", "--arms", arms, "--seeds", "3"]
+    args += ["--train-images", "64", "--no-track", "--json"]
+    for more in ("t.csv", "more.csv"):
+        record = json.loads(invoke(*args, "--unlabelled", str(tmp_path / more)).stdout)
+        assert record["settings"]["unlabelled"] == 80
+    record = json.loads(invoke(*args, "--train-size", "20", "--unlabelled", "rest").stdout)
+    assert record["settings"]["unlabelled"] == "rest"
+    assert open_unlabelled(tmp_path / "more.npz").shape == (80, 2)
+    with pytest.raises(DataError, match="there is no"):
+        invoke(*args, "--unlabelled", str(tmp_path / "none.csv"))
+    np.savez(tmp_path / "odd.npz", images=frame.to_numpy())
+    with pytest.raises(DataError, match="must hold samples as an array x; it has 'images'"):
+        open_unlabelled(tmp_path / "odd.npz")
 
 
 def test_groups_stay_together_and_are_no_feature(tmp_path):

@@ -104,6 +104,14 @@ def compare(
         int | None,
         typer.Option(min=2, help="Train on so many samples per class only (digits: 10 if not given)."),
     ] = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(
+            metavar="rest|DATA",
+            help="More samples, whose labels are not used: those that --labelled or --train-size leave over, "
+            "or a folder or file like DATA.",
+        ),
+    ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of a torch classifier.")] = 400,
     preset: Annotated[
         str | None,
@@ -142,7 +150,7 @@ def compare(
 ) -> None:
     """Find out whether synthetic samples help a classifier, by paired runs against control arms."""
     from ganaug._checks import empty_folder
-    from ganaug.data.sources import open_data
+    from ganaug.data.sources import open_data, open_unlabelled
     from ganaug.experiment.cell_folder import ABOUT
     from ganaug.experiment.paired import compare as run_comparison
     from ganaug.experiment.tracking import MLflowTracker
@@ -155,6 +163,9 @@ def compare(
             image_size=image_size,
             on_image=lambda done, total: advance(done, total=total),
         )
+    more: Any = unlabelled
+    if unlabelled is not None and unlabelled != "rest":
+        more = open_unlabelled(unlabelled, target=target, image_size=image_size)
     own = gan_settings(gan)
     if preset is None and train_images is None and own.train_images is None and data == "digits":
         train_images = DIGITS_TRAIN_IMAGES
@@ -171,6 +182,7 @@ def compare(
         "folds": folds,
         "train_size": train_size,
         "groups": source.groups,
+        "unlabelled": more,
         "steps": steps,
         "names": source.class_names,
         "n_jobs": jobs or os.cpu_count(),

@@ -39,6 +39,7 @@ ARMS = (
     "mixes",
     "classic + entropy",
     "classic + mixes",
+    "classic + pseudo-labels + entropy",
     "classic + pseudo-labels + mixes",
     "gan",
     "gan + classic",

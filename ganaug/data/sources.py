@@ -17,7 +17,7 @@ from ganaug.data.npz import array_names, read_arrays
 from ganaug.errors import DataError
 from ganaug.formats import OPENERS
 
-__all__ = ["Source", "dataset_arrays", "dataset_targets", "open_data"]
+__all__ = ["Source", "dataset_arrays", "dataset_targets", "open_data", "open_unlabelled"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,46 @@ def open_data(
     raise DataError(
         f"{path} must be an image folder, an .npz, .parquet or .tar, or a .csv; got {path.suffix!r}."
     )
+
+
+def open_unlabelled(data: str | Path, *, target: str = "target", image_size: int | None = None) -> Any:
+    """Open samples whose labels nobody asks for.
+
+    Parameters
+    ----------
+    data : str or Path
+        A folder with folders of images (``root/any/*.png|jpg``), an ``.npz`` with an array ``x``, ``X``,
+        ``x_train`` or ``X_train``, or a ``.csv``, of which a column of labels is left out; or any other data
+        set that `open_data` opens, without its labels.
+    target : str, default="target"
+        Name of the label column of a file that has one.
+    image_size : int or None, default=None
+        As in `open_data`.
+
+    Returns
+    -------
+    array or DataFrame
+        Samples (n, ...).
+
+    Raises
+    ------
+    DataError
+        If there is no such data, or it cannot be read.
+
+    Examples
+    --------
+    >>> open_unlabelled("digits").shape
+    (1797, 8, 8)
+    """
+    path = Path(data)
+    if path.suffix == ".csv" and path.is_file():
+        return _frame(path).drop(columns=target, errors="ignore")
+    if path.suffix == ".npz" and path.is_file():
+        wanted = [name for name in ("x", "X", "x_train", "X_train") if name in array_names(path)]
+        if not wanted:
+            raise DataError(f"{path} must hold samples as an array x; it has {listed(array_names(path))}.")
+        return read_arrays(path, wanted[:1])[wanted[0]]
+    return open_data(data, target=target, image_size=image_size).X
 
 
 def is_dataset(X: Any) -> bool:
@@ -220,7 +260,8 @@ def _pair(arrays: dict[str, Any], endings: tuple[str, ...]) -> tuple[Any, Any] |
     return None
 
 
-def _csv(path: Path, target: str, groups: str | None) -> Source:
+def _frame(path: Path) -> Any:
+    """Return the rows of a CSV file with a name for each column."""
     import pandas as pd
 
     require_memory(path, path.stat().st_size)
@@ -243,6 +284,11 @@ def _csv(path: Path, target: str, groups: str | None) -> Source:
         )
     if not len(frame):
         raise DataError(f"{path} must hold rows under its header; got none.")
+    return frame
+
+
+def _csv(path: Path, target: str, groups: str | None) -> Source:
+    frame = _frame(path)
     for column, option in ((target, "--target"), (groups, "--groups")):
         if column is not None and column not in frame.columns:
             what = "label column" if option == "--target" else "column of groups"

@@ -75,6 +75,7 @@ ARMS: dict[str, Arm] = {
     "mixes": Arm(role="control", complement="mixes"),
     "classic + entropy": replace(_COPIES, complement="none", classic=True, data="image"),
     "classic + mixes": replace(_COPIES, complement="mixes", classic=True, data="image"),
+    "classic + pseudo-labels + entropy": replace(_PSEUDO, complement="none", classic=True, data="image"),
     "classic + pseudo-labels + mixes": replace(_PSEUDO, complement="mixes", classic=True, data="image"),
     "gan": _GAN,
     "gan + classic": replace(_GAN, classic=True, data="image"),
