@@ -272,6 +272,4 @@ LEVERS: dict[str, Arm] = {
     "gan of all samples + classic": own(generated_of_all),
     "elastic + complement": replace(ARMS["classic + complement"], classic="elastic"),
     "elastic + mixes": replace(ARMS["classic + mixes"], classic="elastic"),
-    "pseudo-labels + mixes": replace(ARMS["pseudo-labels"], complement="mixes"),
-    "pseudo-labels + complement": replace(ARMS["pseudo-labels"], role="treatment", complement="generator"),
 }

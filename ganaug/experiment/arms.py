@@ -19,6 +19,7 @@ from ganaug.experiment.smote import borderline_smote, pixel_smote, smote
 __all__ = [
     "ARMS",
     "DEFAULT_ARMS",
+    "UNLABELLED_ARMS",
     "Arm",
     "Extra",
     "TrainingPart",
@@ -70,6 +71,8 @@ ARMS: dict[str, Arm] = {
     "oversampling + novelty": replace(_COPIES, gate="novelty"),
     "chosen oversampling": chosen(_COPIES),
     "pseudo-labels": _PSEUDO,
+    "pseudo-labels + entropy": replace(_PSEUDO, complement="none"),
+    "pseudo-labels + mixes": replace(_PSEUDO, complement="mixes"),
     "classic + pseudo-labels": replace(_PSEUDO, classic=True, data="image"),
     "entropy": Arm(role="control", complement="none"),
     "mixes": Arm(role="control", complement="mixes"),
@@ -100,6 +103,7 @@ ARMS: dict[str, Arm] = {
     "classic + complement": Arm(
         role="treatment", extra=copies, complement="generator", classic=True, data="image"
     ),
+    "pseudo-labels + complement": replace(_PSEUDO, role="treatment", complement="generator"),
     "classic + pseudo-labels + complement": replace(
         _PSEUDO, role="treatment", complement="generator", classic=True, data="image"
     ),
@@ -123,3 +127,19 @@ DEFAULT_ARMS: dict[str, tuple[str, ...]] = {
     ),
 }
 """Names by kind of data; those that cannot apply to a table or a classifier are left out."""
+
+UNLABELLED_ARMS: dict[str, tuple[str, ...]] = {
+    "image": (
+        "classic + pseudo-labels",
+        "classic + pseudo-labels + entropy",
+        "classic + pseudo-labels + mixes",
+        "classic + pseudo-labels + complement",
+    ),
+    "table": (
+        "pseudo-labels",
+        "pseudo-labels + entropy",
+        "pseudo-labels + mixes",
+        "pseudo-labels + complement",
+    ),
+}
+"""Those that come on top of the defaults where there are unlabelled samples."""

@@ -16,7 +16,7 @@ from ganaug.data.images import ImageCodec
 from ganaug.data.schema import Schema
 from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError, DataError, GanaugWarning
-from ganaug.experiment.arms import ARMS, DEFAULT_ARMS, Arm
+from ganaug.experiment.arms import ARMS, DEFAULT_ARMS, UNLABELLED_ARMS, Arm
 from ganaug.experiment.classifiers import build_classifier, scoring_method, weight_parameter
 from ganaug.experiment.metrics import RANKINGS
 from ganaug.experiment.preprocessing import has_categories
@@ -30,7 +30,11 @@ SMALL_SIDE = 32
 
 
 def resolve_arms(
-    arms: Sequence[str] | Mapping[str, Arm] | None, primary: str | None, *, kind: str
+    arms: Sequence[str] | Mapping[str, Arm] | None,
+    primary: str | None,
+    *,
+    kind: str,
+    unlabelled: bool = False,
 ) -> tuple[dict[str, Arm], str]:
     """Return the arms by name, by default those of a kind of data, and the treatment of the verdict.
 
@@ -45,9 +49,10 @@ def resolve_arms(
         if not all(isinstance(name, str) and name for name in chosen):
             raise ConfigError(f"arms must have names, as text; got {list(chosen)}.")
     else:
+        default = DEFAULT_ARMS[kind] + (UNLABELLED_ARMS[kind] if unlabelled else ())
         if arms is not None and len(set(arms)) < len(arms):
             raise ConfigError(f"arms must be named once each; got {list(arms)}.")
-        chosen = {known_name("arms", name, ARMS): ARMS[name] for name in (arms or DEFAULT_ARMS[kind])}
+        chosen = {known_name("arms", name, ARMS): ARMS[name] for name in (arms or default)}
     for name, arm in chosen.items():
         if not isinstance(arm, Arm):
             raise ConfigError(f"arm {name!r} must be an Arm; got {type(arm).__name__}.")
@@ -58,6 +63,11 @@ def resolve_arms(
     for name in treatments:
         twin_of(name, chosen)
     return chosen, known_name("primary", primary or treatments[-1], treatments)
+
+
+def last_treatment(arms: Mapping[str, Arm]) -> str:
+    """Return the name of the last treatment."""
+    return [name for name, arm in arms.items() if arm.role == "treatment"][-1]
 
 
 def fitting_arms(

@@ -11,6 +11,9 @@ from ganaug.errors import ConfigError
 from ganaug.experiment.arms import Arm
 from ganaug.mixing.fill import Fill, fill_counts
 
+ROOM = 1000
+"""Samples a class to which small classes are lifted where there are unlabelled ones."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -43,9 +46,14 @@ class Plan:
         return self
 
 
-def resolve_fill(y: np.ndarray[Any, Any], fill: Fill) -> Fill:
-    """Return the fill that "auto" stands for by the labels of all training parts; others stay."""
+def resolve_fill(y: np.ndarray[Any, Any], fill: Fill, *, seeds: int = 1, unlabelled: bool = False) -> Fill:
+    """Return the fill that "auto" stands for by the labels of all training parts; others stay.
+
+    Where there are unlabelled samples, small classes leave room for many of them.
+    """
     if fill != "auto":
         return fill
     counts = np.unique(y, return_counts=True)[1]
+    if unlabelled and 2 * counts.max() < ROOM * seeds:
+        return ROOM * seeds / float(counts.max())
     return 2.0 if counts.max() <= 1.5 * counts.min() else "balance"

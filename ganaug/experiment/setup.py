@@ -29,6 +29,7 @@ from ganaug.experiment.inputs import (
     given_groups,
     given_test_set,
     given_unlabelled,
+    last_treatment,
     resolve_arms,
     shared_samples,
 )
@@ -146,7 +147,8 @@ def set_up(
         names = names if names is not None else found
     schema = Schema.fit(X, y, names=names)
     X, y = as_rows(X), np.asarray(y)
-    chosen, primary = resolve_arms(arms, primary, kind=schema.kind)
+    more = unlabelled is not None
+    chosen, named = resolve_arms(arms, primary, kind=schema.kind, unlabelled=more)
     known_name("metric", metric, METRICS)
     number("rope", rope, low=0)
     number("steps", steps, low=1, integer=True)
@@ -176,12 +178,12 @@ def set_up(
     encoded = (Schema.fit(take(X, rows), y[rows]) for rows in splits.train)
     parts = [schema] if schema.kind == "image" else encoded
     model = check_classifier(classifier, schema, parts, metric=metric, seed=seed)
-    chosen = fitting_arms(
-        chosen, model, schema, X, metric=metric, named=arms is not None, unlabelled=unlabelled is not None
-    )
+    chosen = fitting_arms(chosen, model, schema, X, metric=metric, named=arms is not None, unlabelled=more)
+    primary = named if named in chosen else last_treatment(chosen)
     unlabelled = given_unlabelled(unlabelled, schema, splits)
     check_reserve(splits, [name for name, arm in chosen.items() if arm.role == "oracle"])
-    resolved_fill = resolve_fill(y[np.concatenate(splits.train)], fill)
+    together = y[np.concatenate(splits.train)]
+    resolved_fill = resolve_fill(together, fill, seeds=seeds, unlabelled=more)
     check_fill(y, splits, resolved_fill)
     plan = Plan(
         classifier=classifier,

@@ -49,6 +49,7 @@ def test_the_twins_of_the_table_are_these():
         "chosen gan": "chosen oversampling",
         "complement": "mixes",
         "classic + complement": "classic + mixes",
+        "pseudo-labels + complement": "pseudo-labels + mixes",
         "classic + pseudo-labels + complement": "classic + pseudo-labels + mixes",
     }
 

@@ -313,3 +313,28 @@ def test_pseudo_labels_without_unlabelled_samples_say_what_is_missing():
         pseudo_labelled(line_part([0]))
     with pytest.raises(ConfigError, match="extra=near_boundary needs a classifier"):
         near_boundary(line_part([0]))
+
+
+# --- what is compared by default -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("classifier", "primary"), [("mlp", "pseudo-labels + complement"), ("forest", "gan")]
+)
+def test_with_unlabelled_samples_the_verdict_is_about_the_complement_where_a_module_can_play(
+    classifier, primary
+):
+    X, y = rows(120)
+    setup = prepared(X[:60], y[:60], unlabelled=X[60:], arms=None, classifier=classifier)
+    assert setup.primary == primary
+    assert "pseudo-labels" in setup.plan.arms
+    assert ("pseudo-labels + complement" in setup.plan.arms) == (classifier == "mlp")
+
+
+def test_with_unlabelled_samples_small_classes_leave_room_for_a_thousand():
+    X, y = rows(400)
+    for unlabelled, total in ((X[300:], 1000), (None, 20)):
+        few = {"labelled_per_class": 10, "test": (X[:100], y[:100]), "fill": "auto", "arms": None}
+        setup = prepared(X[100:300], y[100:300], unlabelled=unlabelled, **few)
+        bench = bench_of(setup.plan, setup.part(0), None)
+        assert (bench.c.bincount() + bench.extra_c.bincount()).tolist() == [total] * 2
