@@ -334,7 +334,9 @@ def main(
                 print(f"{cell:20s} {found.arm:40s} {found.seed} {score:6.2f}  {spent}", flush=True)
         print(f"{cell}: {time.monotonic() - start:.0f} s", flush=True)
     found = {cell: summary for cell in PROTOCOL["cells"] if (summary := summed_up(cell))}
-    keep("gain", {"cells": found, "missing": [cell for cell in PROTOCOL["cells"] if cell not in found]})
+    groups = {cell: PROTOCOL["cells"][cell]["group"] for cell in PROTOCOL["cells"]}
+    missing = [cell for cell in PROTOCOL["cells"] if cell not in found]
+    keep("gain", {"cells": found, "missing": missing, "groups": groups})
     for cell, summary in found.items():
         rows = pd.DataFrame(summary["arms"]).T
         rows.index.name = cell

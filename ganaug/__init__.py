@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ganaug.generator import ConditionalGAN as ConditionalGAN
     from ganaug.generator import load as load
     from ganaug.mixing.classifier import AugmentedClassifier as AugmentedClassifier
+    from ganaug.mixing.complement import ComplementGenerator as ComplementGenerator
     from ganaug.mixing.dataset import AugmentedDataset as AugmentedDataset
     from ganaug.mixing.oversampler import GANOverSampler as GANOverSampler
     from ganaug.mixing.swap import SyntheticSwap as SyntheticSwap
@@ -33,6 +34,7 @@ _HOMES = {
     "AugmentedDataset": "mixing.dataset",
     "CheckpointError": "errors",
     "Comparison": "experiment.comparison",
+    "ComplementGenerator": "mixing.complement",
     "ConditionalGAN": "generator",
     "ConfigError": "errors",
     "DataError": "errors",
@@ -54,6 +56,7 @@ __all__ = [
     "AugmentedDataset",
     "CheckpointError",
     "Comparison",
+    "ComplementGenerator",
     "ConditionalGAN",
     "ConfigError",
     "DataError",

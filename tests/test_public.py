@@ -9,6 +9,7 @@ PROMISED = [
     "AugmentedDataset",
     "CheckpointError",
     "Comparison",
+    "ComplementGenerator",
     "ConditionalGAN",
     "ConfigError",
     "DataError",
