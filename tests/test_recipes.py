@@ -32,6 +32,8 @@ PRINTED = {
     "07_command_line.sh": r"run: a generator for 3 classes of 135 samples\.\n(.*\n)+"
     r"synthetic/8 holds 50 images\n(.*\n)+"
     rf"Verdict: {VERDICT}: gan against the best control",
+    "08_unlabelled.py": r"3 seeds with 100 labelled .*\n(.*\n)+"
+    rf"Verdict: {VERDICT}: classic \+ pseudo-labels \+ complement against .*\nWhose gain is it\? .+\n$",
 }
 
 
