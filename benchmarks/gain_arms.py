@@ -271,6 +271,15 @@ LEVERS: dict[str, Arm] = {
     "ada gan + classic": own(Generated((("ada_target", 0.6),))),
     "gan of all samples + classic": own(generated_of_all),
     "elastic + complement": replace(ARMS["classic + complement"], classic="elastic"),
+    **{
+        name.replace("classic", "elastic"): replace(ARMS[name], classic="elastic")
+        for name in (
+            "classic + pseudo-labels",
+            "classic + pseudo-labels + entropy",
+            "classic + pseudo-labels + mixes",
+            "classic + pseudo-labels + complement",
+        )
+    },
     "elastic + entropy": replace(ARMS["classic + entropy"], classic="elastic"),
     "elastic + mixes": replace(ARMS["classic + mixes"], classic="elastic"),
 }

@@ -7,11 +7,6 @@ import pandas as pd
 from common import RESULTS, markdown
 
 GROUPS = ("few", "imbalanced", "rare", "rows")
-    "few": "few labels, the rest unlabelled",
-    "imbalanced": "imbalanced",
-    "rare": "rare",
-    "rows": "rows",
-}
 
 
 def interval(gain: list[float] | None) -> str:
