@@ -270,7 +270,6 @@ LEVERS: dict[str, Arm] = {
     ),
     "ada gan + classic": own(Generated((("ada_target", 0.6),))),
     "gan of all samples + classic": own(generated_of_all),
-    "elastic + complement": replace(ARMS["classic + complement"], classic="elastic"),
     **{
         name.replace("classic", "elastic"): replace(ARMS[name], classic="elastic")
         for name in (
@@ -280,6 +279,4 @@ LEVERS: dict[str, Arm] = {
             "classic + pseudo-labels + complement",
         )
     },
-    "elastic + entropy": replace(ARMS["classic + entropy"], classic="elastic"),
-    "elastic + mixes": replace(ARMS["classic + mixes"], classic="elastic"),
 }

@@ -37,6 +37,7 @@ SWAP = 0.3  # as in `SyntheticSwap`
 
 _COPIES = Arm(role="control", extra=copies)
 _GAN = Arm(role="treatment", extra=synthetic)
+_COMPLEMENT = Arm(role="treatment", extra=copies, complement="generator")
 _PSEUDO = Arm(role="control", extra=pseudo_labelled, place="even", dose=0.5)
 _RESERVE = Arm(role="oracle", extra=real_samples)
 
@@ -76,8 +77,12 @@ ARMS: dict[str, Arm] = {
     "classic + pseudo-labels": replace(_PSEUDO, classic=True, data="image"),
     "entropy": Arm(role="control", complement="none"),
     "mixes": Arm(role="control", complement="mixes"),
+    "oversampling + entropy": replace(_COPIES, complement="none"),
+    "oversampling + mixes": replace(_COPIES, complement="mixes"),
     "classic + entropy": replace(_COPIES, complement="none", classic=True, data="image"),
     "classic + mixes": replace(_COPIES, complement="mixes", classic=True, data="image"),
+    "elastic + entropy": replace(_COPIES, complement="none", classic="elastic", data="image"),
+    "elastic + mixes": replace(_COPIES, complement="mixes", classic="elastic", data="image"),
     "classic + pseudo-labels + entropy": replace(_PSEUDO, complement="none", classic=True, data="image"),
     "classic + pseudo-labels + mixes": replace(_PSEUDO, complement="mixes", classic=True, data="image"),
     "gan": _GAN,
@@ -100,9 +105,9 @@ ARMS: dict[str, Arm] = {
     "gan + novelty": replace(_GAN, gate="novelty"),
     "chosen gan": chosen(_GAN),
     "complement": Arm(role="treatment", complement="generator"),
-    "classic + complement": Arm(
-        role="treatment", extra=copies, complement="generator", classic=True, data="image"
-    ),
+    "oversampling + complement": _COMPLEMENT,
+    "classic + complement": replace(_COMPLEMENT, classic=True, data="image"),
+    "elastic + complement": replace(_COMPLEMENT, classic="elastic", data="image"),
     "pseudo-labels + complement": replace(_PSEUDO, role="treatment", complement="generator"),
     "classic + pseudo-labels + complement": replace(
         _PSEUDO, role="treatment", complement="generator", classic=True, data="image"

@@ -48,7 +48,9 @@ def test_the_twins_of_the_table_are_these():
         "gan + novelty": "oversampling + novelty",
         "chosen gan": "chosen oversampling",
         "complement": "mixes",
+        "oversampling + complement": "oversampling + mixes",
         "classic + complement": "classic + mixes",
+        "elastic + complement": "elastic + mixes",
         "pseudo-labels + complement": "pseudo-labels + mixes",
         "classic + pseudo-labels + complement": "classic + pseudo-labels + mixes",
     }
