@@ -47,13 +47,14 @@ def twin_of(name: str, arms: Mapping[str, Arm]) -> str:
             f"candidates); got {list(arms)}. Add such a control, with extra=copies."
         )
 
-    def likeness(twin: str) -> tuple[bool, bool, bool, bool]:
-        extras = [a.extra for a in arms[twin].among or (arms[twin],) if a.extra is not None]
+    def likeness(twin: str) -> tuple[bool, ...]:
+        arm, samples = arms[twin], _samples(arms[twin])
         return (
-            arms[twin].complement != "none",
-            copies in extras,
-            bool(extras),
-            _doses(arms[twin]) == _doses(treatment),
+            arm.complement != "none",
+            samples == _samples(treatment),
+            copies in samples,
+            samples != {None},
+            _doses(arm) == _doses(treatment),
         )
 
     return max(twins, key=likeness)
@@ -72,6 +73,11 @@ def learning_curve(arms: Mapping[str, Arm]) -> tuple[str, ...]:
     bases = [name for name, arm in plain.items() if arm.role == "control" and arm.extra is None]
     oracles = [name for name, arm in plain.items() if arm.role == "oracle" and arm.extra is not None]
     return (bases[0], *oracles) if bases and oracles else ()
+
+
+def _samples(arm: Arm) -> set[Any]:
+    """Return what makes the samples of an arm, with copies in place of a generator."""
+    return {copies if a.asks_generator else a.extra for a in arm.among or (arm,)}
 
 
 def _levers(arm: Arm) -> tuple[Any, ...]:
