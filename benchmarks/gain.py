@@ -81,9 +81,9 @@ def labelled_of(settings: dict[str, Any], y: Any) -> Any:
         return dict(enumerate(settings["sizes"]))
     if "positives" in settings:
         labels, counts = np.unique(y, return_counts=True)
-        rare, common = labels[counts.argmin()], labels[counts.argmax()]
+        rare, common = (labels.tolist()[i] for i in (counts.argmin(), counts.argmax()))
         n = round(settings["samples"] * settings["positives"] / 100)
-        return {rare.item(): n, common.item(): settings["samples"] - n}
+        return {rare: n, common: settings["samples"] - n}
     return settings["labelled"]
 
 
