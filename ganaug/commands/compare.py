@@ -108,8 +108,8 @@ def compare(
         str | None,
         typer.Option(
             metavar="rest|DATA",
-            help="More samples, whose labels are not used: those that --labelled or --train-size leave over, "
-            "or a folder or file like DATA.",
+            help="More samples, whose labels are not used: what --train-size (or --labelled, where DATA has "
+            "a test part) leaves over, or a folder or file like DATA.",
         ),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of a torch classifier.")] = 400,
@@ -165,7 +165,7 @@ def compare(
         )
     more: Any = unlabelled
     if unlabelled is not None and unlabelled != "rest":
-        more = open_unlabelled(unlabelled, target=target, image_size=image_size)
+        more = open_unlabelled(unlabelled, target=target, groups=groups, image_size=image_size)
     own = gan_settings(gan)
     if preset is None and train_images is None and own.train_images is None and data == "digits":
         train_images = DIGITS_TRAIN_IMAGES

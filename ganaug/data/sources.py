@@ -104,7 +104,9 @@ def open_data(
     )
 
 
-def open_unlabelled(data: str | Path, *, target: str = "target", image_size: int | None = None) -> Any:
+def open_unlabelled(
+    data: str | Path, *, target: str = "target", groups: str | None = None, image_size: int | None = None
+) -> Any:
     """Open samples whose labels nobody asks for.
 
     Parameters
@@ -115,6 +117,8 @@ def open_unlabelled(data: str | Path, *, target: str = "target", image_size: int
         set that `open_data` opens, without its labels.
     target : str, default="target"
         Name of the label column of a file that has one.
+    groups : str or None, default=None
+        Name of a column of a ``.csv`` that is left out too.
     image_size : int or None, default=None
         As in `open_data`.
 
@@ -135,7 +139,7 @@ def open_unlabelled(data: str | Path, *, target: str = "target", image_size: int
     """
     path = Path(data)
     if path.suffix == ".csv" and path.is_file():
-        return _frame(path).drop(columns=target, errors="ignore")
+        return _frame(path).drop(columns=[target, groups or target], errors="ignore")
     if path.suffix == ".npz" and path.is_file():
         wanted = [name for name in ("x", "X", "x_train", "X_train") if name in array_names(path)]
         if not wanted:

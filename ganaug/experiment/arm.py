@@ -16,6 +16,9 @@ Gate = Literal["agreement", "realism", "novelty"]
 Snapshot = Literal["last", "best", "all"]
 Dose = float | tuple[float, ...]
 
+LATER = {"weight": 1.0, "complement": None, "by_class": False}
+"""Settings that kept comparisons of earlier versions do not name, and what they were."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
@@ -129,8 +132,15 @@ class Arm:
                 "an arm with tune_threshold must have no extra: the threshold is tuned on held-out samples "
                 "of the training part, which added ones may be copies of. Make two arms of it."
             )
+        if not self.doses:
+            raise ConfigError("dose must be a share, or one for each class; got none.")
         for dose in self.doses:
             number("dose", dose, low=0, high=1, open_low=not isinstance(self.dose, tuple))
+        if self.phases == "pretrain" and not min(self.doses):
+            raise ConfigError(
+                "an arm with phases='pretrain' must add samples of each class, or it forgets one; got "
+                f"dose={self.dose}. Take phases='mixed'."
+            )
         number("weight", self.weight, low=0, high=1, open_low=True)
         if self.dose != 1 and self.extra is None:
             raise ConfigError(
@@ -152,6 +162,11 @@ class Arm:
         known_name("phases", self.phases, PHASES)
         if self.complement is not None:
             known_name("complement", self.complement, ["generator", "mixes", "none"])
+        if self.complement == "generator" and self.role == "control":
+            raise ConfigError(
+                "a control must do without a generator; got complement='generator'. Set 'mixes', or make it "
+                "a treatment."
+            )
         said = self.labels, self.place, self.phases, self.gate, self.weight
         if self.extra is None and said != ("hard", "fill", "mixed", None, 1):
             raise ConfigError(
@@ -177,16 +192,24 @@ class Arm:
                 "an arm with `among` must have no settings of its own but its role: its candidates have "
                 "them. Move them to each of the candidates."
             )
-        if self.by_class and len({replace(a, dose=1.0) for a in self.among if a.extra is not None}) != 1:
+        filling = {replace(a, dose=1.0) for a in self.among if a.extra is not None}
+        bare = {a for a in self.among if a.extra is None}
+        one_recipe = len(filling) == 1 and bare <= {a.with_nothing_added for a in filling}
+        plain = all(not isinstance(a.dose, tuple) and a.phases != "pretrain" for a in self.among)
+        if self.by_class and not (one_recipe and plain):
             raise ConfigError(
-                "an arm with by_class must have candidates that add samples, and differ in their doses only; "
-                f"got {len(self.among)} others. Take e.g. tuned(arm, by_class=True)."
+                "an arm with by_class must have candidates that add samples, and differ in their doses only, "
+                "one number each, without phases='pretrain'; got others. Take e.g. tuned(arm, by_class=True)."
             )
 
     @property
     def doses(self) -> tuple[float, ...]:
         """The dose of all classes, or that of each."""
         return self.dose if isinstance(self.dose, tuple) else (self.dose,)
+
+    def with_doses(self, doses: tuple[float, ...]) -> "Arm":
+        """Return the arm that one with candidates by class comes to at these doses of each class."""
+        return replace(next(a for a in self.among if a.extra is not None), dose=doses)
 
     @property
     def with_nothing_added(self) -> "Arm":
@@ -221,6 +244,7 @@ class Arm:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that tell the arm from others."""
         values = {k: v for k, v in vars(self).items() if k not in ("extra", "among")}
+        values = {k: v for k, v in values.items() if k not in LATER or v != LATER[k]}
         return {**values, "extra": described(self.extra), "among": [arm.to_dict() for arm in self.among]}
 
 

@@ -68,7 +68,8 @@ class Bench:
         self.schema = schema or replace(Schema.fit(X, y), names=tuple(plan.names))
         self.x, self.c = self.schema.encode_X(X), self.schema.encode_y(y)
         self.unlabelled = unlabelled  # samples of neither part, without labels
-        self.x_unlabelled = None if unlabelled is None else self.schema.encode_X(unlabelled)
+        there = unlabelled is not None and len(unlabelled) > 0
+        self.x_unlabelled = self.schema.encode_X(unlabelled) if there else None
         added = fill_counts(y, plan.fill)
         classes = sorted(self.schema.class_index(k) for k, n in added.items() for _ in range(n))
         self.extra_c = torch.tensor(classes, dtype=torch.int64)
@@ -178,7 +179,7 @@ class Bench:
         """Return what the arm feeds the classifier."""
         extra_c = self._wanted(arm)
         made = self._made(name, arm, extra_c)
-        doses = torch.tensor(arm.doses).expand(len(self.schema.labels))
+        doses = torch.tensor(arm.doses, dtype=torch.float64).expand(len(self.schema.labels))
         recipe = Recipe(
             X=self.X,
             x=self.x,
@@ -186,7 +187,7 @@ class Bench:
             X_extra=None if isinstance(made, Tensor) else made,
             x_extra=None if made is None else self._encoded(name, made, len(extra_c)),
             extra_c=extra_c,
-            used=_first(extra_c, doses if arm.extra is not None else 0 * doses),
+            used=_first(extra_c, 0 * doses if made is None else doses),
             class_weights=arm.class_weights,
             transform=self._transform(arm),
             phases=arm.phases,
@@ -194,6 +195,7 @@ class Bench:
             labels=self._labels(name, arm),
             weight=arm.weight,
             n_pace=len(self.extra_c),
+            x_unlabelled=self.x_unlabelled,
             complement=self._complement(arm),
         )
         return recipe if arm.place == "fill" else self._standing_in(recipe, doses, even=arm.place == "even")
@@ -210,13 +212,11 @@ class Bench:
         used[first[first >= 0]] = True
         return replace(recipe, used=used)
 
-    def _complement(self, arm: Arm) -> Callable[[Any], ComplementGenerator] | None:
+    def _complement(self, arm: Arm) -> Callable[[Any, Tensor], ComplementGenerator] | None:
         if arm.complement is None:
             return None
-        x = self.x if self.x_unlabelled is None else torch.cat([self.x_unlabelled, self.x])
         return partial(
             ComplementGenerator,
-            x=x.clamp(-1, 1),  # rows may be beyond those of the part
             fakes=arm.complement,
             batch_size=self.plan.batch_size,
             transform=self._transform(arm, "unlabelled"),
@@ -226,7 +226,7 @@ class Bench:
 
     def _made(self, name: str, arm: Arm, extra_c: Tensor) -> Any:
         """Return the samples that an arm adds, those that its gate lets in, or nothing."""
-        if arm.extra is None:
+        if arm.extra is None or not max(arm.doses):
             return None
         make = arm.extra
 
@@ -300,9 +300,11 @@ class Bench:
         """Return the outcome of the candidate with the best metric on samples held out of the part."""
         held_out = self.held_out(name, arm)
         metric = METRICS[self.plan.metric]
-        final = self.outcome(name, self._best_of(arm, held_out), X_test)
+        best = self._best_of(arm, held_out)
+        final = self.outcome(name, best, X_test)
         return replace(
             final,
+            doses=best.doses if arm.by_class and held_out.truth else (),
             tried=tuple(
                 Tried(0.0 if a.extra is None else max(a.doses), score, a.gate, a.snapshot)
                 for a, score in zip(arm.among, held_out.scores(metric), strict=False)
@@ -317,12 +319,7 @@ class Bench:
             return arm.among[held_out.best(METRICS[self.plan.metric])]
         doses = [0.0 if a.extra is None else a.doses[0] for a in arm.among]
         best = held_out.best_by_class(len(self.schema.labels))
-        filling = next(a for a in arm.among if a.extra is not None)
-        return replace(filling, dose=tuple(doses[k] for k in best))
-
-    def best_of(self, name: str, arm: Arm) -> Arm:
-        """Return the arm that one with candidates comes to on this part."""
-        return self._best_of(arm, self.held_out(name, arm)) if arm.among else arm
+        return arm.with_doses(tuple(doses[k] for k in best))
 
     @cached_property
     def _inner(self) -> list[tuple["Bench", Any, np.ndarray[Any, Any]]]:

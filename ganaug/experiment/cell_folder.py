@@ -32,7 +32,8 @@ def read_cell(path: Path) -> Cell:
     tensors, about = load_tensors(path)
     with reading(path, "a cell"):
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        plain = {"admitted": (), **about["cell"]}
+        plain = {"admitted": (), "doses": (), **about["cell"]}
+        plain["doses"] = tuple(map(float, plain["doses"]))
         plain["tried"] = tuple(Tried(*each) for each in plain["tried"])
         plain["admitted"] = tuple(Admitted(*each) for each in plain["admitted"])
         return Cell(**{"y_score": None, **plain, **arrays})

@@ -29,6 +29,7 @@ class Cell:
     start: str = ""  # fingerprint of the first weights of a torch classifier
     tried: tuple[Tried, ...] = ()  # the candidates of an arm that chooses, if samples could be held out
     admitted: tuple[Admitted, ...] = ()  # of each class, where the arm has a gate
+    doses: tuple[float, ...] = ()  # of each class, where the arm chose them so
 
     def is_sound(self, n_classes: int) -> bool:
         """Whether the parts fit together, which those of a file may not."""
@@ -45,7 +46,9 @@ class Cell:
 
     @property
     def chosen(self) -> Tried | None:
-        """The candidate that was taken: the first of those with the best score."""
+        """The candidate that was taken: the first of those with the best score; None where `doses` tell."""
+        if self.doses:
+            return None
         return max(self.tried, key=lambda t: t.score, default=None)
 
     def score(self, metric: str) -> float:

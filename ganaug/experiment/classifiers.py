@@ -57,7 +57,9 @@ class Recipe:
     labels: Labels | None = None  # of added samples; None is their classes
     weight: float = 1.0  # of an added sample beside a real one
     n_pace: int | None = None  # added samples that pace the order of real ones; None is n_extra
-    complement: Callable[[nn.Module], ComplementGenerator] | None = None  # what plays against the classifier
+    x_unlabelled: Tensor | None = None  # (n_unlabelled, *shape)
+    complement: Callable[[nn.Module, Tensor], ComplementGenerator] | None = None
+    """Returns what plays against a classifier with samples (n, *shape) whose labels it does not know."""
 
     @property
     def n_classes(self) -> int:
@@ -238,9 +240,11 @@ def _estimator_rows(recipe: Recipe, schema: Schema, *, seed: int) -> tuple[Any, 
     Of an added sample there is a row for each class that a teacher deems possible.
     """
     X, c, n = _rows(recipe.X, schema), recipe.c, len(recipe.c)
-    if recipe.x_extra is None or not recipe.n_used:
+    if recipe.swap is None and not recipe.n_used:
         return X, c, None
-    X, c = stack(X, _added_rows(recipe, recipe.x_extra, schema)), torch.cat([c, recipe.extra_c[recipe.used]])
+    if recipe.x_extra is not None and recipe.n_used:
+        X = stack(X, _added_rows(recipe, recipe.x_extra, schema))
+        c = torch.cat([c, recipe.extra_c[recipe.used]])
     rows = np.arange(len(c))
     if recipe.swap is not None:
         rows = mixed_rows(recipe, swap_mask(recipe.swap, seed=seed))

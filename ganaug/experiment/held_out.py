@@ -31,6 +31,7 @@ class Outcome:
     start: str  # fingerprint of the first weights of a torch module
     tried: tuple[Tried, ...] = ()
     admitted: tuple[Admitted, ...] = ()  # of each class, where the arm has a gate
+    doses: tuple[float, ...] = ()  # of each class, where the arm chose them so
 
 
 @dataclass(frozen=True)

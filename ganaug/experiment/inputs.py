@@ -18,12 +18,14 @@ from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError, DataError, GanaugWarning
 from ganaug.experiment.arms import ARMS, DEFAULT_ARMS, UNLABELLED_ARMS, Arm
 from ganaug.experiment.classifiers import build_classifier, scoring_method, weight_parameter
+from ganaug.experiment.equals import digests
 from ganaug.experiment.metrics import RANKINGS
 from ganaug.experiment.preprocessing import has_categories
 from ganaug.experiment.recalls import LEAST_SAMPLES
-from ganaug.experiment.samples import near_boundary, pseudo_labelled
+from ganaug.experiment.samples import TAUGHT
 from ganaug.experiment.splits import Splits
 from ganaug.experiment.twins import twin_of
+from ganaug.mixing.complement import feature_layer
 from ganaug.mixing.fill import Fill, fill_counts
 
 SMALL_SIDE = 32
@@ -57,7 +59,7 @@ def resolve_arms(
         if not isinstance(arm, Arm):
             raise ConfigError(f"arm {name!r} must be an Arm; got {type(arm).__name__}.")
         known_name(f"role of arm {name!r}", arm.role, ["control", "treatment", "oracle"])
-    treatments = [name for name, arm in chosen.items() if arm.role == "treatment"]
+    treatments = treatments_of(chosen)
     if not treatments or all(arm.role != "control" for arm in chosen.values()):
         raise ConfigError(f"arms must hold at least one control and one treatment; got {list(chosen)}.")
     for name in treatments:
@@ -65,9 +67,9 @@ def resolve_arms(
     return chosen, known_name("primary", primary or treatments[-1], treatments)
 
 
-def last_treatment(arms: Mapping[str, Arm]) -> str:
-    """Return the name of the last treatment."""
-    return [name for name, arm in arms.items() if arm.role == "treatment"][-1]
+def treatments_of(arms: Mapping[str, Arm]) -> list[str]:
+    """Return the names of the treatments."""
+    return [name for name, arm in arms.items() if arm.role == "treatment"]
 
 
 def fitting_arms(
@@ -92,7 +94,7 @@ def fitting_arms(
     reasons = {
         name: "unlabelled samples; set `unlabelled`"
         if arm.asks_unlabelled and not unlabelled
-        else _unfit(arm, data, model, metric)
+        else _unfit(arm, data, model, metric, schema)
         for name, arm in chosen.items()
     }
     refused = [f"{name!r} needs {reason}" for name, reason in reasons.items() if reason]
@@ -101,10 +103,12 @@ def fitting_arms(
     return {name: arm for name, arm in chosen.items() if not reasons[name]}
 
 
-def _unfit(arm: Arm, data: str, model: Any, metric: str) -> str:
+def _unfit(arm: Arm, data: str, model: Any, metric: str, schema: Schema) -> str:
     """Return what an arm needs and does not get, or nothing."""
     if arm.among:
-        return next(filter(None, (_unfit(a, data, model, metric) for a in arm.among)), "")
+        return next(filter(None, (_unfit(a, data, model, metric, schema) for a in arm.among)), "")
+    if isinstance(arm.dose, tuple) and len(arm.dose) != len(schema.labels):
+        return f"a dose for each of the {len(schema.labels)} classes; got {len(arm.dose)}"
     needed = "image" if arm.classic or arm.mix == "cutmix" else arm.data
     if needed not in ("any", data, data.split()[-1]):
         return f"data of kind {needed!r}; got {data.removeprefix('small ')!r}" + (
@@ -115,8 +119,10 @@ def _unfit(arm: Arm, data: str, model: Any, metric: str) -> str:
         return f"a torch classifier, which is trained batch by batch; {type(model).__name__} is none"
     if arm.complement is not None and not stepwise:
         return f"a torch classifier, against which the generator plays; {type(model).__name__} is none"
+    if arm.complement is not None and feature_layer(model, torch.zeros(2, *schema.codec.shape)) is None:
+        return f"a classifier that ends in a Linear layer; {type(model).__name__} does not"
     weighted = arm.class_weights or arm.labels != "hard" or arm.weight != 1
-    taught = arm.labels == "teacher" or arm.extra in (pseudo_labelled, near_boundary)
+    taught = arm.labels == "teacher" or arm.extra in TAUGHT
     if weighted and not stepwise and weight_parameter(model) is None:
         return f"a classifier whose fit takes sample_weight; {type(model).__name__} takes none"
     asks_chances = taught or arm.tune_threshold or arm.gate == "agreement"
@@ -213,10 +219,13 @@ def given_test_set(test: Any, schema: Schema) -> tuple[Any, np.ndarray[Any, Any]
     return X, y
 
 
-def given_unlabelled(unlabelled: Any, schema: Schema, splits: Splits) -> Any:
-    """Return unlabelled samples after checking them against the schema; "rest" and None as they are."""
+def given_unlabelled(unlabelled: Any, schema: Schema, splits: Splits) -> tuple[Any, str]:
+    """Return unlabelled samples after checking them against the schema; "rest" and None as they are.
+
+    Then what is to be said of them in the record.
+    """
     if unlabelled is None:
-        return None
+        return None, ""
     if isinstance(unlabelled, str):
         known_name("unlabelled", unlabelled, ["rest"])
         if splits.reserve is None or not all(len(rows) for rows in splits.reserve):
@@ -224,12 +233,22 @@ def given_unlabelled(unlabelled: Any, schema: Schema, splits: Splits) -> Any:
                 "unlabelled='rest' takes the samples that are in neither part, and there are none; set "
                 "train_size, or labelled_per_class with a given test set."
             )
-        return unlabelled
-    X = as_rows(unlabelled)
+        return unlabelled, "; the rest is there without labels"
+    X = as_rows(dataset_arrays(unlabelled)[0] if is_dataset(unlabelled) else unlabelled)
     if not np.ndim(X) or not len(X):
         raise DataError(f"unlabelled must be samples like those of X, or 'rest'; got {unlabelled!r}.")
     _check_like("unlabelled", X, schema)
-    return X
+    return (
+        X,
+        f"; the interval is about training with these {len(X)} unlabelled samples, the same in each seed",
+    )
+
+
+def n_unlabelled(unlabelled: Any, splits: Splits) -> int:
+    """Return how many unlabelled samples a seed has at least."""
+    if unlabelled is None:
+        return 0
+    return min(map(len, splits.reserve or [])) if isinstance(unlabelled, str) else len(unlabelled)
 
 
 def _check_like(name: str, X: Any, schema: Schema, y: Any = None) -> None:
@@ -238,8 +257,8 @@ def _check_like(name: str, X: Any, schema: Schema, y: Any = None) -> None:
         x = schema.encode_X(X)
         if y is not None:
             schema.encode_y(y)
-    except DataError:
-        raise
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
     except (TypeError, ValueError, IndexError) as error:
         raise DataError(f"{name} must have samples like those of X; it cannot be read: {error}.") from error
     finite(name, x.numpy())
@@ -295,16 +314,10 @@ def given_groups(groups: Any, n: int) -> np.ndarray[Any, Any]:
 
 def shared_samples(schema: Schema, X: Any, splits: Splits, given_test: Any) -> int:
     """Return how many test samples of a seed are equal to one of its training samples, at the most."""
-    own = _digests(schema, X)
-    given = _digests(schema, given_test[0]) if splits.test is None else np.empty(0)
+    own = digests(schema, X)
+    given = digests(schema, given_test[0]) if splits.test is None else np.empty(0)
     tests = [given] * len(splits.train) if splits.test is None else [own[rows] for rows in splits.test]
     return max(int(np.isin(test, own[rows]).sum()) for test, rows in zip(tests, splits.train, strict=True))
-
-
-def _digests(schema: Schema, X: Any) -> np.ndarray[Any, Any]:
-    """Return a number for each sample, the same for equal ones."""
-    x = schema.encode_X(X).flatten(1).numpy()
-    return np.array([hash(row.tobytes()) for row in x], dtype=np.int64)
 
 
 def check_parts(y: np.ndarray[Any, Any], splits: Splits) -> None:

@@ -95,11 +95,12 @@ def _told(error: Exception, seed: int) -> str:
 def refitted(plan: Plan, part: Part, cell: Cell, trained: Trained | None) -> FittedClassifier:
     """Return the classifier of a cell, trained again as it was."""
     arm = plan.arms[cell.arm]
-    if arm.among and not arm.by_class:
+    if cell.doses:
+        arm = arm.with_doses(cell.doses)
+    elif arm.among:
         arm = arm.among[int(np.argmax([t.score for t in cell.tried] or [0.0]))]
     with one_thread():
-        bench = bench_of(plan, part, trained)
-        return bench.fitted(cell.arm, bench.best_of(cell.arm, arm))
+        return bench_of(plan, part, trained).fitted(cell.arm, arm)
 
 
 def bench_of(plan: Plan, part: Part, trained: Trained | None) -> Bench:

@@ -59,7 +59,7 @@ def order(recipe: "Recipe", samples: Samples = "all", *, seed: int) -> Iterator[
         if len(late):
             rows = _spread(rows, late, numpy_stream(seed, "late", epoch))
         if recipe.swap is not None:
-            chance = {"all": recipe.swap, "added": np.ones_like(recipe.swap)}.get(samples, 0 * recipe.swap)
+            chance = {"all": recipe.swap, "added": 1.0 * (recipe.swap > 0)}.get(samples, 0 * recipe.swap)
             rows = mixed_rows(recipe, swap_mask(chance, seed=seed, epoch=epoch))[rows]
         yield rows
 

@@ -97,7 +97,8 @@ def compare(
     fill : {"auto", "balance"}, float, dict or callable, default="auto"
         How many samples arms add, see `ganaug.mixing.fill.fill_counts`. "auto" is
         settled once, by the training parts of all seeds: it balances classes, and doubles all of them
-        where they are within 1.5 times of each other already.
+        where they are within 1.5 times of each other already; with unlabelled samples it lifts smaller
+        classes to as many as there are of these per class, at most 1,000.
     labelled_per_class : int, dict of {class: int} or None, default=None
         Train on so few only, with samples of their own for each seed. None trains on all of a split.
     test : tuple of (X_test, y_test), data set or None, default=None
@@ -126,10 +127,11 @@ def compare(
     groups : array of shape (n,) or None, default=None
         Samples of the same group (patient, site, day) go to the training or the test part together,
         also where choices are made within a training part. Not with `labelled_per_class`.
-    unlabelled : array, DataFrame, "rest" or None, default=None
+    unlabelled : array, DataFrame, data set, "rest" or None, default=None
         More samples, whose labels nobody knows, for the arms that use them ("pseudo-labels", "mixes",
         "complement"); "rest" are those that `train_size`, or `labelled_per_class` with a given test set,
-        leave over, without their labels.
+        leave over, without their labels. Those equal to a training or test sample of a seed are left out
+        there; `groups` does not know of them.
     out : str, Path or None, default=None
         A new folder, in which each finished cell and generator is kept, and the result for ``ganaug report``.
     resume : bool, default=False

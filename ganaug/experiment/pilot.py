@@ -24,7 +24,7 @@ GAN_MINUTES = 0.1
 
 def dearest(arm: Arm) -> Arm:
     """Return an arm, or the candidate of one that chooses which takes longest."""
-    return max(arm.among, key=lambda a: (fits_of(a), a.extra is not None, a.dose), default=arm)
+    return max(arm.among, key=lambda a: (fits_of(a), a.extra is not None, max(a.doses)), default=arm)
 
 
 def pilot_cells(setup: Setup, arms: Mapping[str, Arm]) -> tuple[list[Cell], dict[str, float]]:

@@ -12,7 +12,7 @@ from ganaug.experiment.arms import Arm
 from ganaug.mixing.fill import Fill, fill_counts
 
 ROOM = 1000
-"""Samples a class to which small classes are lifted where there are unlabelled ones."""
+"""Samples a class to which small classes are lifted at most where there are unlabelled ones."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,15 @@ class Plan:
         return self
 
 
-def resolve_fill(y: np.ndarray[Any, Any], fill: Fill, *, seeds: int = 1, unlabelled: bool = False) -> Fill:
+def resolve_fill(y: np.ndarray[Any, Any], fill: Fill, *, seeds: int = 1, n_unlabelled: int = 0) -> Fill:
     """Return the fill that "auto" stands for by the labels of all training parts; others stay.
 
-    Where there are unlabelled samples, small classes leave room for many of them.
+    Where there are unlabelled samples, small classes leave room for their share of these.
     """
     if fill != "auto":
         return fill
     counts = np.unique(y, return_counts=True)[1]
-    if unlabelled and 2 * counts.max() < ROOM * seeds:
-        return ROOM * seeds / float(counts.max())
+    room = seeds * min(ROOM, n_unlabelled / len(counts))
+    if room > 2 * counts.max():
+        return float(room / counts.max())
     return 2.0 if counts.max() <= 1.5 * counts.min() else "balance"

@@ -74,7 +74,7 @@ def synthetic(part: TrainingPart) -> Tensor:
         halves = part.extra_c[::2], part.extra_c[1::2]
         drawn = [
             synthetic(replace(part, extra_c=halves[0], snapshot="best")),
-            synthetic(replace(part, extra_c=halves[1], snapshot="last")),
+            synthetic(replace(part, extra_c=halves[1], snapshot="last", seed=derive(part.seed, "last"))),
         ]
         return torch.cat(drawn)[torch.cat(halves).argsort(stable=True)]
     labels = part.schema.labels.tolist()
@@ -91,10 +91,23 @@ def near_boundary(part: TrainingPart) -> Tensor:
     Of four times as many, these are the ones whose class is the most probable one, by the least margin over
     the next; where there are fewer of these, others whose margin is the least negative.
     """
+    return _hardest(part, synthetic)
+
+
+def hard_copies(part: TrainingPart) -> Tensor:
+    """Return real samples of the wanted classes, drawn as `near_boundary` draws generated ones."""
+    return _hardest(part, copies)
+
+
+def _hardest(part: TrainingPart, make: Extra) -> Tensor:
+    """Return a quarter of the samples that are made of each class, those nearest to its boundary."""
     if part.teacher is None:
-        raise ConfigError("extra=near_boundary needs a classifier, which the bench of a comparison gives it.")
+        raise ConfigError(
+            f"extra={make.__name__} near the boundary needs a classifier, which the bench of a comparison "
+            "gives it."
+        )
     candidates = part.extra_c.repeat_interleave(N_CANDIDATES)
-    x = synthetic(replace(part, extra_c=candidates))
+    x: Tensor = make(replace(part, extra_c=candidates))
     chance = part.teacher()(x)
     rows = torch.arange(len(x))
     own = chance[rows, candidates].clone()
@@ -131,6 +144,10 @@ def pseudo_labelled(part: TrainingPart) -> Tensor:
         if len(sure):
             made[wanted] = part.unlabelled[rng.choice(sure, n, replace=n > len(sure))]
     return made
+
+
+TAUGHT = (near_boundary, hard_copies, pseudo_labelled)
+"""Those that ask for the classifier of the arm."""
 
 
 def real_samples(part: TrainingPart) -> Any:

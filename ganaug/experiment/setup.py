@@ -3,7 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -18,6 +18,7 @@ from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError, GanaugWarning
 from ganaug.experiment.arm import Arm, described
 from ganaug.experiment.classifiers import default_classifier
+from ganaug.experiment.equals import without
 from ganaug.experiment.inputs import (
     as_rows,
     check_classifier,
@@ -29,9 +30,10 @@ from ganaug.experiment.inputs import (
     given_groups,
     given_test_set,
     given_unlabelled,
-    last_treatment,
+    n_unlabelled,
     resolve_arms,
     shared_samples,
+    treatments_of,
 )
 from ganaug.experiment.jobs import Part
 from ganaug.experiment.metrics import METRICS
@@ -110,6 +112,8 @@ class Setup:
         if isinstance(unlabelled, str):
             assert splits.reserve is not None
             unlabelled = take(X, splits.reserve[seed])
+        if unlabelled is not None:
+            unlabelled = without(self.schema, unlabelled, X_test, take(X, rows))
         return Part(seed, take(X, rows), y[rows], X_test, y_test, groups, reserve, unlabelled)
 
 
@@ -148,7 +152,7 @@ def set_up(
     schema = Schema.fit(X, y, names=names)
     X, y = as_rows(X), np.asarray(y)
     more = unlabelled is not None
-    chosen, named = resolve_arms(arms, primary, kind=schema.kind, unlabelled=more)
+    chosen, _ = resolve_arms(arms, primary, kind=schema.kind, unlabelled=more)
     known_name("metric", metric, METRICS)
     number("rope", rope, low=0)
     number("steps", steps, low=1, integer=True)
@@ -179,11 +183,12 @@ def set_up(
     parts = [schema] if schema.kind == "image" else encoded
     model = check_classifier(classifier, schema, parts, metric=metric, seed=seed)
     chosen = fitting_arms(chosen, model, schema, X, metric=metric, named=arms is not None, unlabelled=more)
-    primary = named if named in chosen else last_treatment(chosen)
-    unlabelled = given_unlabelled(unlabelled, schema, splits)
+    primary = known_name("primary", primary or treatments_of(chosen)[-1], treatments_of(chosen))
+    unlabelled, note = given_unlabelled(unlabelled, schema, splits)
+    splits = replace(splits, note=splits.note + note)
     check_reserve(splits, [name for name, arm in chosen.items() if arm.role == "oracle"])
     together = y[np.concatenate(splits.train)]
-    resolved_fill = resolve_fill(together, fill, seeds=seeds, unlabelled=more)
+    resolved_fill = resolve_fill(together, fill, seeds=seeds, n_unlabelled=n_unlabelled(unlabelled, splits))
     check_fill(y, splits, resolved_fill)
     plan = Plan(
         classifier=classifier,

@@ -24,7 +24,7 @@ def train_module(model: nn.Module, recipe: "Recipe", *, steps: int, batch_size: 
     weights = balanced_weights(recipe.c) if recipe.class_weights else None
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
-    rival = None if recipe.complement is None else recipe.complement(model)
+    rival = None if recipe.complement is None else recipe.complement(model, _without_labels(recipe))
     model.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "dropout"))
@@ -42,6 +42,13 @@ def train_module(model: nn.Module, recipe: "Recipe", *, steps: int, batch_size: 
             schedule.step()
 
 
+def _without_labels(recipe: "Recipe") -> Tensor:
+    """Return unlabelled samples and the real ones of the recipe, of which no label is told."""
+    if recipe.x_unlabelled is None:
+        return recipe.x
+    return torch.cat([recipe.x_unlabelled, recipe.x]).clamp(-1, 1)  # rows may be beyond those of the part
+
+
 def _labels(recipe: "Recipe", batch: Tensor, c: Tensor, rows: Tensor) -> Tensor:
     """Return class probabilities (n, n_classes): of real samples their class, of added ones their labels."""
     target = F.one_hot(c, recipe.n_classes).float()
@@ -57,6 +64,8 @@ def _loss(logits: Tensor, target: Tensor, weights: Tensor | None, recipe: "Recip
         return F.cross_entropy(logits, target, weight=weights)
     share = torch.where(rows < len(recipe.c), 1.0, recipe.weight)
     values = F.cross_entropy(logits, target, weight=weights, reduction="none")
+    if weights is not None and target.ndim == 1:  # as torch means it: a mean weighted by class
+        return (share * values).sum() / (share * weights[target]).sum()
     return (share * values).sum() / share.sum()
 
 

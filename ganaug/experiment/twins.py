@@ -5,6 +5,7 @@ from typing import Any
 
 from ganaug.errors import ConfigError
 from ganaug.experiment.arms import Arm, copies
+from ganaug.experiment.samples import hard_copies, near_boundary
 
 
 def twin_of(name: str, arms: Mapping[str, Arm]) -> str:
@@ -50,7 +51,6 @@ def twin_of(name: str, arms: Mapping[str, Arm]) -> str:
     def likeness(twin: str) -> tuple[bool, ...]:
         arm, samples = arms[twin], _samples(arms[twin])
         return (
-            arm.complement != "none",
             samples == _samples(treatment),
             copies in samples,
             samples != {None},
@@ -77,11 +77,17 @@ def learning_curve(arms: Mapping[str, Arm]) -> tuple[str, ...]:
 
 def _samples(arm: Arm) -> set[Any]:
     """Return what makes the samples of an arm, with copies in place of a generator."""
-    return {copies if a.asks_generator else a.extra for a in arm.among or (arm,)}
+    instead: dict[Any, Any] = {near_boundary: hard_copies}
+    return {instead.get(a.extra, copies) if a.asks_generator else a.extra for a in arm.among or (arm,)}
+
+
+def _fakes(arm: Arm) -> str | None:
+    """Return what an arm plays against its classifier, with mixes in place of a generator."""
+    return "mixes" if arm.complement == "generator" else arm.complement
 
 
 def _levers(arm: Arm) -> tuple[Any, ...]:
-    own = arm.classic, arm.class_weights, arm.tune_threshold, arm.mix, arm.complement is not None
+    own = arm.classic, arm.class_weights, arm.tune_threshold, arm.mix, _fakes(arm)
     added = arm.labels, arm.place, arm.phases, arm.gate, arm.weight, arm.by_class
     return *own, *added, frozenset(map(_levers, arm.among))
 

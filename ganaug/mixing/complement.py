@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 
 from ganaug._checks import finite, known_name, number
 from ganaug._random import Seed, as_seed, derive, seeded, torch_stream
@@ -62,7 +62,7 @@ class ComplementGenerator:
     Raises
     ------
     ConfigError
-        If a number is out of range, or the model has no `Linear` layer.
+        If a number is out of range, or the model does not end in a `Linear` layer.
     DataError
         If `x` is not a float tensor of samples with values in [-1, 1].
 
@@ -116,7 +116,17 @@ class ComplementGenerator:
         self.model, self.x, self.transform = model, x, transform
         self.fakes, self.weight, self.entropy = fakes, weight, entropy
         self.batch_size, self.seed = batch_size, as_seed(random_state)
-        self._last = _last_layer(model)
+        try:
+            last = feature_layer(model, x[[0, -1]])
+        except RuntimeError as error:
+            raise ConfigError(f"model must take samples {tuple(x[:2].shape)} like x; {error}") from error
+        if last is None:
+            raise ConfigError(
+                "model must be a Module from samples to logits (n, n_classes) of two classes or more, with "
+                "a Linear layer at its end, whose inputs are the features that the generator matches; "
+                f"{type(model).__name__} is none."
+            )
+        self._last = last
         self._steps = 0
         self.G: nn.Module | None = None
         if fakes == "generator":
@@ -137,6 +147,10 @@ class ComplementGenerator:
         Tensor
             A number to add to the loss on labelled samples, weighted already.
         """
+        with torch.enable_grad():
+            return self._loss()
+
+    def _loss(self) -> Tensor:
         noise = torch_stream(self.seed, "step", self._steps)
         self._steps += 1
         x = self.x[torch.randint(len(self.x), (self.batch_size,), generator=noise).to(self.x.device)]
@@ -148,9 +162,14 @@ class ComplementGenerator:
         x_fake = self._fakes(x, noise)
         shown = x_fake.detach().requires_grad_(self.G is not None)
         with _statistics_kept(self.model):
-            fake_logits, fake_features = self._judged(shown)
+            fake_logits, fake_features = self._judged(shown.clone())  # which a model may write over
         if self.G is not None:
             distance = feature_distance(real_features.detach(), fake_features)
+            if not distance.requires_grad:
+                raise ConfigError(
+                    "model must let gradients through to its input, by which the generator learns; some of "
+                    "it runs under torch.no_grad. Freeze its parameters (requires_grad=False) instead."
+                )
             (slope,) = torch.autograd.grad(distance, shown, retain_graph=True)
             self._optimiser.zero_grad(set_to_none=True)
             x_fake.backward(slope)
@@ -164,7 +183,7 @@ class ComplementGenerator:
             return (x + x.roll(1, 0)) / 2
         z = torch.randn(len(x), Z_DIM, generator=noise).to(x.device)
         x_fake: Tensor = self.G(z, torch.zeros(len(x), dtype=torch.int64, device=x.device))
-        return x_fake
+        return x_fake.to(x.dtype)
 
     def _judged(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the classifier's logits, and what its last layer sees."""
@@ -177,20 +196,35 @@ class ComplementGenerator:
         return logits.float(), seen[-1].float().flatten(1)
 
 
-def _last_layer(model: nn.Module) -> nn.Linear:
-    layers = [part for part in model.modules() if isinstance(part, nn.Linear)]
-    if not layers:
-        raise ConfigError(
-            "model must have a Linear layer at its end, whose inputs are the features that the generator "
-            f"matches; got {type(model).__name__} without one."
-        )
-    return layers[-1]
+def feature_layer(model: Any, x: Tensor) -> nn.Linear | None:
+    """Return the Linear layer that gives a classifier's logits on two samples (2, *shape), if one does."""
+    fired: list[tuple[nn.Linear, Tensor]] = []
+
+    def note(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        if isinstance(layer, nn.Linear) and inputs:
+            fired.append((layer, output))
+
+    if not isinstance(model, nn.Module):
+        return None
+    hooks = [p.register_forward_hook(note) for p in model.modules() if isinstance(p, nn.Linear)]
+    modes = [(part, part.training) for part in model.modules()]
+    try:
+        with torch.no_grad():
+            logits = model.eval()(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for part, training in modes:
+            part.training = training
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
+        return None
+    return fired[-1][0] if fired and fired[-1][1].shape == logits.shape else None
 
 
 @contextmanager
 def _statistics_kept(model: nn.Module) -> Iterator[None]:
     """Keep fake samples out of the running statistics by which the classifier predicts."""
-    parts = [part for part in model.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
+    parts = [part for part in model.modules() if isinstance(part, _NormBase) and part.track_running_stats]
     momenta = [part.momentum for part in parts]
     counts = [part.num_batches_tracked.clone() for part in parts if part.num_batches_tracked is not None]
     for part in parts:

@@ -92,10 +92,11 @@ def realism(x: Tensor, c: Tensor) -> Guard:
     tensor([ True, False])
     """
     distances = _Distances(x, c)
+    limit = distances.quantile(0.9)
 
     def guard(x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         near = distances.to_real(x, c)
-        return near <= distances.quantile(0.9)[c], 1 / (1 + near)
+        return near <= limit[c], 1 / (1 + near)
 
     return guard
 
@@ -124,10 +125,11 @@ def novelty(x: Tensor, c: Tensor) -> Guard:
     tensor([False,  True])
     """
     distances = _Distances(x, c)
+    limit = distances.quantile(0.1)
 
     def guard(x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         near = distances.to_real(x, c)
-        return near >= distances.quantile(0.1)[c], near / (1 + near)
+        return near >= limit[c], near / (1 + near)
 
     return guard
 

@@ -5,7 +5,16 @@ from dataclasses import replace
 import pytest
 
 from ganaug.errors import ConfigError
-from ganaug.experiment.arms import ARMS, Arm, copies, noisy_copies, synthetic, tuned
+from ganaug.experiment.arms import (
+    ARMS,
+    Arm,
+    copies,
+    hard_copies,
+    near_boundary,
+    noisy_copies,
+    synthetic,
+    tuned,
+)
 from ganaug.experiment.twins import learning_curve, twin_of
 
 TREATMENTS = [name for name, arm in ARMS.items() if arm.role == "treatment"]
@@ -17,6 +26,7 @@ def test_in_the_table_each_treatment_has_a_twin_with_copies_of_real_samples_at_t
 
     def with_copies(arm):
         swapped = copies if arm.asks_generator and arm.extra else arm.extra
+        swapped = hard_copies if arm.extra is near_boundary else swapped
         among = tuple(dict.fromkeys(map(with_copies, arm.among)))  # copies have no snapshots
         fakes = arm.complement and "mixes"
         return replace(
@@ -39,7 +49,7 @@ def test_the_twins_of_the_table_are_these():
         "smooth gan": "smooth copies",
         "lighter gan": "lighter copies",
         "even gan": "even oversampling",
-        "gan near boundary": "oversampling",
+        "gan near boundary": "oversampling near boundary",
         "gan of all snapshots": "oversampling",
         "tuned gan": "tuned oversampling",
         "tuned gan by class": "tuned oversampling by class",

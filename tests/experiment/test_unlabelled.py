@@ -9,11 +9,14 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from ganaug import ConfigError, DataError, GANConfig, compare
+from ganaug.experiment import torch_loop
 from ganaug.experiment.arms import ARMS, Arm, copies, near_boundary, pseudo_labelled
+from ganaug.experiment.classifiers import Recipe
 from ganaug.experiment.inputs import resolve_arms
 from ganaug.experiment.jobs import bench_of
 from ganaug.experiment.samples import TrainingPart
 from ganaug.experiment.setup import set_up
+from ganaug.mixing.complement import ComplementGenerator
 
 TINY = GANConfig(width=4, z_dim=4, batch_size=16, train_images=32)
 ARMS_USED = ["nothing", "oversampling", "pseudo-labels", "gan"]
@@ -201,11 +204,12 @@ def test_the_complement_plays_with_unlabelled_samples_and_with_those_of_the_part
     )
     bench = bench_of(setup.plan, setup.part(0), None)
     model = bench._new_classifier()
-    played = bench._complement(ARMS["complement"])(model)
-    assert len(played.x) == 40 + len(bench.x)
-    assert played.x.abs().max() <= 1
-    alone = bench_of(replace(setup.plan), replace(setup.part(0), unlabelled=None), None)
-    assert torch.equal(alone._complement(ARMS["mixes"])(alone._new_classifier()).x, alone.x)
+    played = torch_loop._without_labels(bench._recipe("arm", ARMS["complement"]))
+    assert len(played) == 40 + len(bench.x)
+    assert played.abs().max() <= 1
+    assert bench._complement(ARMS["complement"])(model, played).G is not None
+    alone = bench_of(setup.plan, replace(setup.part(0), unlabelled=None), None)
+    assert torch.equal(torch_loop._without_labels(alone._recipe("arm", ARMS["mixes"])), alone.x)
 
 
 def test_the_complement_needs_a_torch_classifier():
@@ -311,7 +315,7 @@ def test_a_dose_of_a_class_is_a_share(dose):
 def test_pseudo_labels_without_unlabelled_samples_say_what_is_missing():
     with pytest.raises(ConfigError, match="extra=pseudo_labelled needs unlabelled samples"):
         pseudo_labelled(line_part([0]))
-    with pytest.raises(ConfigError, match="extra=near_boundary needs a classifier"):
+    with pytest.raises(ConfigError, match="near the boundary needs a classifier"):
         near_boundary(line_part([0]))
 
 
@@ -333,8 +337,119 @@ def test_with_unlabelled_samples_the_verdict_is_about_the_complement_where_a_mod
 
 def test_with_unlabelled_samples_small_classes_leave_room_for_a_thousand():
     X, y = rows(400)
-    for unlabelled, total in ((X[300:], 1000), (None, 20)):
+    more = np.random.default_rng(1).normal(size=(2400, 3))
+    for unlabelled, total in ((more, 1000), (more[:200], 100), (X[300:], 50), (None, 20)):
         few = {"labelled_per_class": 10, "test": (X[:100], y[:100]), "fill": "auto", "arms": None}
         setup = prepared(X[100:300], y[100:300], unlabelled=unlabelled, **few)
         bench = bench_of(setup.plan, setup.part(0), None)
         assert (bench.c.bincount() + bench.extra_c.bincount()).tolist() == [total] * 2
+
+
+# --- leaks ---------------------------------------------------------------------------------------------
+
+
+def test_a_given_sample_that_is_tested_or_trained_on_is_left_out_of_its_seed():
+    X, y = rows(120)
+    setup = prepared(X, y, unlabelled=X)  # what a user may well try
+    for s in range(3):
+        part = setup.part(s)
+        assert not len(part.unlabelled)
+    setup = prepared(X[:80], y[:80], unlabelled=X)
+    assert all(ids(setup.part(s).unlabelled) == ids(X[80:]) for s in range(3))
+    assert "with these 120 unlabelled samples" in setup.settings["splits"]
+
+
+@pytest.mark.parametrize(
+    "arm",
+    [
+        Arm(role="control", extra=copies, gate="agreement", complement="mixes"),
+        Arm(role="control", complement="none", tune_threshold=True),
+    ],
+)
+def test_the_game_is_played_without_what_an_inner_fold_holds_out(arm, monkeypatch):
+    played = []
+    original = ComplementGenerator.__init__
+
+    def noted(self, model, x, **settings):
+        played.append(len(x))
+        original(self, model, x, **settings)
+
+    monkeypatch.setattr(ComplementGenerator, "__init__", noted)
+    X, y = rows(80)
+    setup = prepared(X, y, arms=["nothing", "oversampling", "gan"], classifier="mlp")
+    bench = bench_of(setup.plan, setup.part(0), None)
+    bench.outcome("arm", arm, X[:5])
+    *folds, whole = sorted(played)
+    assert whole == 60
+    assert folds == ([40] * 3 if arm.gate else [48] * 5)
+
+
+def test_the_primary_treatment_that_was_asked_for_is_the_one_judged_or_none():
+    X, y = rows(80)
+    given = {"arms": None, "classifier": LogisticRegression(), "unlabelled": X[60:]}
+    with pytest.raises(ConfigError, match="primary must be one of 'gan'"):
+        prepared(X[:60], y[:60], primary="pseudo-labels + complement", **given)
+
+
+def test_unlabelled_data_sets_are_taken_without_their_labels():
+    X = np.random.default_rng(0).integers(0, 255, (60, 8, 8), dtype=np.uint8)
+    y = np.arange(60) % 2
+    more = [(row, 7) for row in X[40:]]
+    setup = prepared(
+        X[:40], y[:40], unlabelled=Listed(more), arms=["nothing", "mixes", "complement"], classifier="cnn"
+    )
+    assert setup.part(0).unlabelled.shape[1:] == (8, 8)
+
+
+class Listed:
+    """A map-style data set."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, i):
+        return self.items[i]
+
+
+def test_a_dose_for_each_class_is_asked_for_before_anything_is_trained():
+    X, y = rows(80)
+    arms = {
+        "nothing": ARMS["nothing"],
+        "odd": Arm(role="control", extra=copies, dose=(0.5, 0.5, 0.5)),
+        "gan": ARMS["gan"],
+    }
+    with pytest.raises(ConfigError, match="'odd' needs a dose for each of the 2 classes; got 3"):
+        prepared(X, y, arms=arms)
+    with pytest.raises(ConfigError, match="dose must be a share, or one for each class; got none"):
+        Arm(role="control", extra=copies, dose=())
+    with pytest.raises(ConfigError, match="phases='pretrain' must add samples of each class"):
+        Arm(role="control", extra=copies, dose=(0.0, 1.0), phases="pretrain")
+    with pytest.raises(ConfigError, match="a control must do without a generator"):
+        Arm(role="control", complement="generator")
+
+
+def test_where_no_class_has_a_dose_no_generator_is_asked_and_copies_stay():
+    X, y = rows(80)
+    setup = prepared(X, y, arms=["nothing", "oversampling", "gan"], fill=2.0)
+    bench = bench_of(setup.plan, setup.part(0), None)
+    even = replace(ARMS["even gan"], dose=(0.0, 0.0))
+    outcome = bench.outcome("arm", even, X[:5])
+    assert bench.gan is None
+    assert outcome.n_extra == 0
+    copied = bench.outcome("arm", ARMS["oversampling"], X[:5])
+    assert np.allclose(outcome.y_score, copied.y_score, atol=1e-6)
+
+
+def test_a_mean_by_class_weights_stays_one_where_added_samples_count_less():
+    logits, target = torch.randn(6, 2), torch.tensor([0, 1, 0, 1, 1, 1])
+    weights = torch.tensor([0.6, 3.0])
+    shown = torch.tensor([0, 1, 2, 9, 9, 9])
+    recipe = Recipe(
+        None, torch.zeros(3, 1), torch.tensor([0, 1, 0]), None, target[3:], True, None, target[3:] > 0
+    )
+    plain = torch_loop._loss(logits, target, weights, recipe, shown)
+    nearly = torch_loop._loss(logits, target, weights, replace(recipe, weight=1 - 1e-6), shown)
+    assert float(plain) == pytest.approx(float(nearly), rel=1e-4)

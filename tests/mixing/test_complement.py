@@ -1,5 +1,6 @@
 """A generator that plays against the classifier: who moves, what it learns, what unlabelled samples teach."""
 
+import copy
 import math
 from itertools import product
 
@@ -70,8 +71,8 @@ def test_a_step_moves_the_generator_alone_and_leaves_the_classifier_a_gradient()
 def test_mixes_are_means_of_two_and_nothing_is_learned_for_them():
     seen = []
     model = classifier()
-    model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     complement = ComplementGenerator(model, X, fakes="mixes", batch_size=16, random_state=0)
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     complement.loss().backward()
     assert complement.G is None
     real, fake = seen
@@ -126,8 +127,9 @@ def test_the_same_seed_gives_the_same_game_and_the_global_generator_is_left_alon
 def test_a_transform_changes_unlabelled_samples_before_anybody_sees_them():
     seen = []
     model = classifier()
+    complement = ComplementGenerator(model, X, transform=lambda x: x * 0 + 0.25, random_state=0)
     model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    ComplementGenerator(model, X, transform=lambda x: x * 0 + 0.25, random_state=0).loss()
+    complement.loss()
     assert (seen[0] == 0.25).all()
     assert not (seen[1] == 0.25).any()
 
@@ -191,8 +193,11 @@ def test_what_cannot_be_played_with_is_refused_by_name(x, settings, error, messa
 
 
 def test_a_classifier_without_a_linear_layer_is_refused():
-    with pytest.raises(ConfigError, match="model must have a Linear layer at its end"):
-        ComplementGenerator(nn.Sequential(nn.Conv2d(1, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()), X)
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with pytest.raises(ConfigError, match="a Linear layer at its end"):
+        ComplementGenerator(model, torch.zeros(4, 1, 8, 8))
+    with pytest.raises(ConfigError, match=r"model must take samples \(2, 4\) like x"):
+        ComplementGenerator(model, X)
 
 
 def test_images_and_tables_with_categories_are_played_with_too():
@@ -206,3 +211,74 @@ def test_images_and_tables_with_categories_are_played_with_too():
     complement = ComplementGenerator(classifier(5, 2), rows, blocks=(3, 1, 1), batch_size=8, random_state=0)
     complement.loss().backward()
     assert torch.allclose(complement.G(z, c)[:, :3].sum(1), torch.ones(4), atol=1e-5)
+
+
+class HeadFirst(nn.Module):
+    """Registers its head before its body, and a layer that nobody calls last."""
+
+    def __init__(self):
+        super().__init__()
+        self.head, self.body, self.spare = nn.Linear(8, 3), nn.Linear(4, 8), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(self.body(x.mul_(1)).relu())  # writes over what it is given
+
+
+def test_the_features_are_the_inputs_of_the_layer_that_gives_the_logits():
+    model = HeadFirst()
+    complement = ComplementGenerator(model, X, random_state=0)
+    assert complement._last is model.head
+    complement.loss().backward()
+    assert model.spare.weight.grad is None
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.Linear(4, 3), nn.Conv1d(1, 1, 1)),
+        nn.Sequential(nn.Linear(4, 1)),
+        nn.Sequential(nn.Linear(4, 6), nn.Unflatten(1, (2, 3))),
+        len,
+    ],
+)
+def test_what_is_no_classifier_with_a_linear_end_is_refused(model):
+    with pytest.raises(ConfigError, match="model must"):
+        ComplementGenerator(model, X)
+
+
+def test_a_classifier_that_lets_no_gradient_through_is_refused_by_name():
+    class Shut(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, x):
+            with torch.no_grad():
+                x = x * 2
+            return self.head(x)
+
+    with pytest.raises(ConfigError, match="model must let gradients through to its input"):
+        ComplementGenerator(Shut(), X, random_state=0).loss()
+
+
+def test_double_precision_and_a_caller_without_gradients_are_no_obstacle():
+    complement = ComplementGenerator(classifier().double(), X.double(), random_state=0)
+    with torch.no_grad():
+        loss = complement.loss()
+    loss.backward()
+    assert loss.dtype == torch.float32
+
+
+def test_statistics_of_instance_norm_are_kept_too():
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.InstanceNorm2d(4, track_running_stats=True), nn.Flatten(), nn.Linear(144, 2)
+    )
+    images = torch.rand(20, 1, 8, 8) * 2 - 1
+    complement = ComplementGenerator(model, images, batch_size=8, random_state=0)
+    seen = []
+    hook = model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    before = copy.deepcopy(model)
+    complement.loss()
+    hook.remove()
+    before.train()(seen[0])
+    assert torch.allclose(before[1].running_mean, model[1].running_mean, atol=1e-7)
