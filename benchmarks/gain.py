@@ -7,6 +7,7 @@ in a folder of your choice, so that arms can be added later. The tables are writ
 """
 
 import argparse
+import hashlib
 import json
 import time
 import tomllib
@@ -133,31 +134,41 @@ def path_of(cell: str) -> Path:
     return FOLDER / f"{cell.replace(' ', '-').replace('%', 'percent')}.npz"
 
 
+def fingerprint(cell: str, arm: Arm) -> str:
+    """Return what tells the settings of a cell and an arm from others; seeds and the primary are no part."""
+    settings = {k: v for k, v in settings_of(cell).items() if k not in ("seeds", "primary", "group")}
+    known = json.dumps([settings, arm.to_dict()], sort_keys=True, default=str)
+    return hashlib.sha256(known.encode()).hexdigest()[:12]
+
+
 def kept_cells(cell: str) -> list[Cell]:
-    """Return what is kept of a cell."""
+    """Return what is kept of a cell under the settings and arms of today."""
     if not path_of(cell).exists():
         return []
+    arms = arms_of(cell, *LEVERS)
+    found = []
     with np.load(path_of(cell)) as arrays:
-        about = json.loads(str(arrays["about"]))
-        return [
-            Cell(
-                **{**plain, "tried": tuple(Tried(*each) for each in plain["tried"])},
-                y_true=arrays["y_true"].astype(np.int64),
-                y_pred=arrays[f"{plain['arm']}/{plain['seed']}"].astype(np.int64),
-                y_score=None,
-            )
-            for plain in about
-        ]
+        for plain in json.loads(str(arrays["about"])):
+            arm = arms.get(plain["arm"])
+            if arm is None or plain.pop("fingerprint", "") != fingerprint(cell, arm):
+                continue
+            plain["tried"] = tuple(Tried(*each) for each in plain["tried"])
+            y_pred = arrays[f"{plain['arm']}/{plain['seed']}"].astype(np.int64)
+            y_true = arrays["y_true"].astype(np.int64)
+            found.append(Cell(**plain, y_true=y_true, y_pred=y_pred, y_score=None))
+    return found
 
 
 def keep_cells(cell: str, cells: list[Cell]) -> None:
     """Write all cells of one cell of the protocol."""
     FOLDER.mkdir(parents=True, exist_ok=True)
+    arms = arms_of(cell, *LEVERS)
     arrays = {f"{c.arm}/{c.seed}": c.y_pred.astype(np.uint8) for c in cells}
     about = [
         {
             "arm": c.arm,
             "seed": c.seed,
+            "fingerprint": fingerprint(cell, arms[c.arm]),
             "n_train": c.n_train,
             "n_extra": c.n_extra,
             "fit_seconds": round(c.fit_seconds, 2),
@@ -202,7 +213,9 @@ def run_cell_of_protocol(
 ) -> Iterator[Cell | FailedCell]:
     """Yield what is missing of a cell, seed by seed, until the time is over; it is kept before."""
     setup = set_up_cell(cell, arms)
-    generators = Generators(folder / cell.replace(" ", "-"), setup.plan)
+    known = json.dumps([setup.settings["gan"], setup.settings["labelled_per_class"]], sort_keys=True)
+    digest = hashlib.sha256(known.encode()).hexdigest()[:8]
+    generators = Generators(folder / f"{cell.replace(' ', '-')}-{digest}", setup.plan)
     kept = kept_cells(cell)
     done = {(c.arm, c.seed) for c in kept}
     for first in range(0, min(seeds, setup.seeds), jobs):
@@ -234,9 +247,9 @@ def comparison_of(cell: str) -> Comparison | None:
     seeds: dict[str, set[int]] = {}
     for c in cells:
         seeds.setdefault(c.arm, set()).add(c.seed)
-    wanted = [name for name in PROTOCOL["arms"][settings["group"]] if name in seeds]
-    common = set.intersection(*(seeds[name] for name in wanted)) if wanted else set()
-    if settings["primary"] not in wanted or len(common) < 3:
+    wanted = PROTOCOL["arms"][settings["group"]]
+    common = set.intersection(*(seeds.get(name, set()) for name in wanted))
+    if len(common) < 3:  # an arm that fails, or was not run, leaves nothing to say
         return None
     names = [name for name in arms if name in seeds and common <= seeds[name]]
     setup = set_up_cell(cell, {name: arms[name] for name in names})
