@@ -38,6 +38,7 @@ from ganaug.experiment.setup import Setup, set_up
 PROTOCOL = tomllib.loads((Path(__file__).parent / "gain.toml").read_text(encoding="utf-8"))
 FOLDER = RESULTS / "gain"
 SMALLEST = 3
+KNOWN = {**ARMS, **LEVERS}
 
 
 # --- cells ------------------------------------------------------------------------------------------
@@ -52,7 +53,7 @@ def settings_of(cell: str) -> dict[str, Any]:
 def arms_of(cell: str, *others: str) -> dict[str, Arm]:
     """Return the arms of a cell by name."""
     names = [*PROTOCOL["arms"][PROTOCOL["cells"][cell]["group"]], *others]
-    return {name: LEVERS.get(name) or ARMS[name] for name in dict.fromkeys(names)}
+    return {name: KNOWN[name] for name in dict.fromkeys(names)}
 
 
 @cache
@@ -145,11 +146,10 @@ def kept_cells(cell: str) -> list[Cell]:
     """Return what is kept of a cell under the settings and arms of today."""
     if not path_of(cell).exists():
         return []
-    arms = arms_of(cell, *LEVERS)
     found = []
     with np.load(path_of(cell)) as arrays:
         for plain in json.loads(str(arrays["about"])):
-            arm = arms.get(plain["arm"])
+            arm = KNOWN.get(plain["arm"])
             if arm is None or plain.pop("fingerprint", "") != fingerprint(cell, arm):
                 continue
             plain["tried"] = tuple(Tried(*each) for each in plain["tried"])
@@ -162,13 +162,12 @@ def kept_cells(cell: str) -> list[Cell]:
 def keep_cells(cell: str, cells: list[Cell]) -> None:
     """Write all cells of one cell of the protocol."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    arms = arms_of(cell, *LEVERS)
     arrays = {f"{c.arm}/{c.seed}": c.y_pred.astype(np.uint8) for c in cells}
     about = [
         {
             "arm": c.arm,
             "seed": c.seed,
-            "fingerprint": fingerprint(cell, arms[c.arm]),
+            "fingerprint": fingerprint(cell, KNOWN[c.arm]),
             "n_train": c.n_train,
             "n_extra": c.n_extra,
             "fit_seconds": round(c.fit_seconds, 2),
@@ -242,7 +241,7 @@ def run_cell_of_protocol(
 
 def comparison_of(cell: str) -> Comparison | None:
     """Return the comparison of the arms of a cell over the seeds that all of them have."""
-    cells, arms = kept_cells(cell), arms_of(cell, *LEVERS)
+    cells = kept_cells(cell)
     settings = settings_of(cell)
     seeds: dict[str, set[int]] = {}
     for c in cells:
@@ -251,8 +250,9 @@ def comparison_of(cell: str) -> Comparison | None:
     common = set.intersection(*(seeds.get(name, set()) for name in wanted))
     if len(common) < 3:  # an arm that fails, or was not run, leaves nothing to say
         return None
-    names = [name for name in arms if name in seeds and common <= seeds[name]]
-    setup = set_up_cell(cell, {name: arms[name] for name in names})
+    arms = {name: KNOWN[name] for name in {**dict.fromkeys(wanted), **seeds} if common <= seeds[name]}
+    names = list(arms)
+    setup = set_up_cell(cell, arms)
     return Comparison(
         cells=tuple(c for c in cells if c.arm in names and c.seed in common),
         roles={name: arms[name].role for name in names},
