@@ -70,7 +70,7 @@ def draw(result, fakes, path):
 # %% Every seed labels samples of its own, and all arms get the rest without labels
 def main(quick: bool = False) -> None:
     """Print the table, the verdict, and what of it is the generator's own."""
-    seeds, steps = (3, 5) if quick else (5, 600)
+    seeds, steps = (3, 5) if quick else (5, 300)
     X, y = load_digits(return_X_y=True)
     parts = train_test_split(X.reshape(-1, 8, 8), y, test_size=600, stratify=y, random_state=0)
     X, X_test, y, y_test = parts

@@ -207,10 +207,10 @@ def _probabilities(scores: Array) -> bool:
 
 
 def doses(result: "Comparison") -> list[tuple[str, Markup]]:
-    """Return a picture for each arm that chose its dose, and each gate and snapshot that it tried."""
+    """Return a picture for each arm that chose one dose, and each gate and snapshot that it tried."""
     pictures = []
     for arm in result.roles:
-        seeds = [[Tried(*t) for t in c.tried] for c in result.cells_of(arm) if c.tried]
+        seeds = [[Tried(*t) for t in c.tried] for c in result.cells_of(arm) if c.tried and not c.doses]
         for gate, snapshot in dict.fromkeys((t.gate, t.snapshot) for seed in seeds for t in seed if t.dose):
             shown = [
                 [(t.dose, t.score) for t in seed if not t.dose or (t.gate, t.snapshot) == (gate, snapshot)]

@@ -54,6 +54,7 @@ def _of_cell(cell: "Cell") -> dict[str, Any]:
         "gan_seconds": round(cell.gan_seconds, 2),
         "tried": cell.tried,
         "admitted": cell.admitted,
+        "doses": list(cell.doses),
     }
 
 

@@ -199,3 +199,12 @@ def test_an_oracle_that_the_reserve_cannot_serve_says_what_is_missing():
         real_samples(training_part([0]))
     with pytest.raises(ConfigError, match="needs 4 real samples of class 'b' set aside; there are 3"):
         real_samples(with_reserve([1] * 4))
+
+
+def test_a_record_of_an_arm_is_as_it_was_before_it_had_more_settings():
+    older = {"weight", "complement", "by_class"}
+    assert not older & {*Arm(role="control", extra=copies, place="swap", dose=0.5).to_dict()}
+    assert {*Arm(role="control", extra=copies, weight=0.5, complement="mixes").to_dict()} >= {
+        "weight",
+        "complement",
+    }
