@@ -348,7 +348,7 @@ def main(
         print(f"{cell}: {time.monotonic() - start:.0f} s", flush=True)
     found = {cell: summary for cell in PROTOCOL["cells"] if (summary := summed_up(cell))}
     groups = {cell: PROTOCOL["cells"][cell]["group"] for cell in PROTOCOL["cells"]}
-    missing = [cell for cell in PROTOCOL["cells"] if cell not in found]
+    missing = [c for c in PROTOCOL["cells"] if c not in found and not settings_of(c).get("search")]
     keep("gain", {"cells": found, "missing": missing, "groups": groups})
     for cell, summary in found.items():
         rows = pd.DataFrame(summary["arms"]).T
