@@ -269,7 +269,9 @@ LEVERS: dict[str, Arm] = {
         Generated((("network", "r3gan"), ("loss", "relativistic"), ("regularizers", ("r1", "r2"))))
     ),
     "ada gan + classic": own(Generated((("ada_target", 0.6),))),
-    "gan of all samples + classic": own(generated_of_all),
+    "gan of all samples + classic": replace(  # its twin gets the same unlabelled samples by pseudo-labels
+        ARMS["classic + pseudo-labels"], role="treatment", extra=generated_of_all, generative=True
+    ),
     **{
         name.replace("classic", "elastic"): replace(ARMS[name], classic="elastic")
         for name in (

@@ -122,10 +122,13 @@ def gain_blocks() -> dict[str, str]:
     left = ", ".join(result["missing"])
     todo = f" Not measured yet: {left}." if left else ""
     groups = result["groups"]
+    verdicts = (
+        f"{cells_table(cells)}\n\nThe treatments, named beforehand, against the best control: "
+        f"{counts(cells)} of the cells. {facts}{todo}"
+    )
     found = {
-        "gain": f"{cells_table(cells)}\n\nThe treatments, named beforehand, against the best control: "
-        f"{counts(cells)} of the cells. {facts}{todo} [How, and everything else that was tried]"
-        "(benchmarks/README.md).",
+        "gain": f"{verdicts} [How, and everything else that was tried](benchmarks/README.md).",
+        "gain-cells": verdicts,
         "gain-published": published_table(cells),
     }
     for group in GROUPS:

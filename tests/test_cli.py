@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
-from ganaug import DataError, SampleBank, __version__, cli
+from ganaug import ConfigError, DataError, SampleBank, __version__, cli
 from ganaug.config import PRESETS
 from ganaug.data.sources import open_data, open_unlabelled
 from ganaug.experiment import paired
@@ -227,19 +227,23 @@ def test_unlabelled_samples_are_the_rest_or_a_file_with_or_without_labels(tmp_pa
     y = np.arange(80) % 2
     frame = pd.DataFrame({"a": rng.normal(size=80) + 2 * y, "b": rng.normal(size=80)})
     frame.assign(target=y).to_csv(tmp_path / "t.csv", index=False)
-    frame.to_csv(tmp_path / "more.csv", index=False)
+    more = frame + 0.01
+    more.to_csv(tmp_path / "more.csv", index=False)
+    more.assign(target=y).to_csv(tmp_path / "labelled.csv", index=False)
     np.savez(tmp_path / "more.npz", x=frame.to_numpy())
     arms = "nothing,oversampling,pseudo-labels,gan"
     args = ["compare", str(tmp_path / "t.csv"), "--classifier", "logistic", "--arms", arms, "--seeds", "3"]
     args += ["--train-images", "64", "--no-track", "--json"]
-    for more in ("t.csv", "more.csv"):
-        record = json.loads(invoke(*args, "--unlabelled", str(tmp_path / more)).stdout)
+    for name in ("more.csv", "labelled.csv"):
+        record = json.loads(invoke(*args, "--unlabelled", str(tmp_path / name)).stdout)
         assert record["settings"]["unlabelled"] == 80
     record = json.loads(invoke(*args, "--train-size", "20", "--unlabelled", "rest").stdout)
     assert record["settings"]["unlabelled"] == "rest"
     assert open_unlabelled(tmp_path / "more.npz").shape == (80, 2)
     with pytest.raises(DataError, match="there is no"):
         invoke(*args, "--unlabelled", str(tmp_path / "none.csv"))
+    with pytest.raises(ConfigError, match="those left aside that are equal to a training or test sample"):
+        invoke(*args, "--unlabelled", str(tmp_path / "t.csv"))
     np.savez(tmp_path / "odd.npz", images=frame.to_numpy())
     with pytest.raises(DataError, match="must hold samples as an array x; it has 'images'"):
         open_unlabelled(tmp_path / "odd.npz")

@@ -284,7 +284,7 @@ def test_bash_completes_commands_options_and_names():
     assert {"fit", "generate", "compare", "report", "doctor"} <= set(completed("ganaug "))
     assert {"--config", "--gan", "--preset"} <= set(completed("ganaug fit --"))
     assert completed("ganaug fit --preset ") == [*names.PRESETS]
-    assert completed("ganaug compare --arms nothing,smo") == ["nothing,smote"]
+    assert completed("ganaug compare --arms nothing,smot") == ["nothing,smote"]
     assert completed("ganaug compare --metric m") == ["macro_f1"]
     assert completed("ganaug compare --fail-unless ") == ["helps", "no", "evidence"]
 

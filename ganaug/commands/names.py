@@ -25,6 +25,7 @@ ARMS = (
     "smooth copies",
     "lighter copies",
     "even oversampling",
+    "oversampling near boundary",
     "pretrain on copies",
     "oversampling + real last",
     "tuned oversampling",

@@ -131,8 +131,8 @@ def pseudo_labelled(part: TrainingPart) -> Tensor:
     """
     if part.unlabelled is None or part.teacher is None:
         raise ConfigError(
-            "extra=pseudo_labelled needs unlabelled samples; there are none. Give them to "
-            "compare(unlabelled=...), or leave the arm out of `arms`."
+            "extra=pseudo_labelled needs unlabelled samples; there are none, those left aside that are equal "
+            "to a training or test sample. Give others to compare(unlabelled=...), or leave the arm out."
         )
     chance, c = part.teacher()(part.unlabelled).max(1)
     made, rng = copies(part), numpy_stream(part.seed, "pseudo-labels")

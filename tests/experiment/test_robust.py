@@ -118,7 +118,8 @@ def plan_of(X, y, **settings):
     defaults = {
         "classifier": "forest", "arms": ["oversampling", "gan"], "primary": None, "seeds": 6,
         "metric": "accuracy", "rope": 0.5, "fill": "auto", "labelled_per_class": None, "test": None,
-        "test_size": 0.25, "folds": None, "train_size": None, "groups": None, "steps": 4, "batch_size": 16,
+        "test_size": 0.25, "folds": None, "train_size": None, "groups": None, "unlabelled": None,
+        "steps": 4, "batch_size": 16,
         "classic": None, "names": None, "preset": "quick", "config": TINY, "train_images": None,
         "device": "cpu", "random_state": 0,
     }  # fmt: skip
