@@ -91,14 +91,7 @@ def realism(x: Tensor, c: Tensor) -> Guard:
     >>> realism(x, torch.zeros(20, dtype=int))(torch.stack([x[0], x[0] + 9]), torch.tensor([0, 0]))[0]
     tensor([ True, False])
     """
-    distances = _Distances(x, c)
-    limit = distances.quantile(0.9)
-
-    def guard(x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        near = distances.to_real(x, c)
-        return near <= limit[c], 1 / (1 + near)
-
-    return guard
+    return _by_distance(x, c, 0.9, near=True)
 
 
 def novelty(x: Tensor, c: Tensor) -> Guard:
@@ -124,14 +117,7 @@ def novelty(x: Tensor, c: Tensor) -> Guard:
     >>> novelty(x, torch.zeros(20, dtype=int))(torch.stack([x[0], x[0] + 9]), torch.tensor([0, 0]))[0]
     tensor([False,  True])
     """
-    distances = _Distances(x, c)
-    limit = distances.quantile(0.1)
-
-    def guard(x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        near = distances.to_real(x, c)
-        return near >= limit[c], near / (1 + near)
-
-    return guard
+    return _by_distance(x, c, 0.1, near=False)
 
 
 GATES: dict[str, Callable[[Tensor, Tensor], Guard] | None] = {
@@ -194,6 +180,20 @@ def admit(draw: Draw, guard: Guard, c: Tensor, *, n_classes: int) -> tuple[Tenso
             break
     counts = zip(wanted.tolist(), drawn.tolist(), accepted.tolist(), strict=True)
     return lots, tuple(Admitted(*each) for each in counts)
+
+
+def _by_distance(x: Tensor, c: Tensor, share: float, *, near: bool) -> Guard:
+    """Return the guard that accepts what is nearer, or farther, than so many real samples are apart."""
+    distances = _Distances(x, c)
+    limit = distances.quantile(share)
+
+    def guard(x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        distance = distances.to_real(x, c)
+        if near:
+            return distance <= limit[c], 1 / (1 + distance)
+        return distance >= limit[c], distance / (1 + distance)
+
+    return guard
 
 
 class _Distances:
