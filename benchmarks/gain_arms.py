@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -12,8 +14,11 @@ from torch.nn.utils.parametrizations import spectral_norm
 from ganaug import ConditionalGAN
 from ganaug._random import derive, numpy_stream, seeded, torch_stream
 from ganaug.data.schema import stack
-from ganaug.experiment.arms import ARMS, Arm, TrainingPart, copies, synthetic
+from ganaug.experiment.arms import ARMS, Arm, TrainingPart, chosen, copies, synthetic, tuned
 from ganaug.experiment.samples import drawn_rows
+from ganaug.training.checkpoint import load_tensors
+from ganaug.training.run import CHECKPOINTS
+from ganaug.training.state import new_state
 
 __all__ = ["CLASSIFIERS", "LEVERS"]
 
@@ -75,6 +80,30 @@ def generated_of_all(part: TrainingPart) -> Tensor:
     gan = ConditionalGAN(config=config, device="cpu", random_state=derive(part.seed, "gan"))
     gan.fit(X, labels, names=part.schema.names)
     return synthetic(replace(part, fitted_gan=lambda: gan, snapshot=None))
+
+
+def trusted_by_D(part: TrainingPart) -> Tensor:
+    """Return of four times as many samples those that D finds the most real, by class."""
+    config = replace(part.fitted_gan().config_, snapshot="last")
+    gan = ConditionalGAN(config=config, device="cpu", random_state=derive(part.seed, "gan"))
+    with TemporaryDirectory() as folder:
+        labels = part.schema.labels[part.c.numpy()]
+        gan.fit(part.X, labels, names=part.schema.names, out=Path(folder) / "run")
+        path = max((Path(folder) / "run" / CHECKPOINTS).iterdir(), key=lambda p: p.stat().st_mtime_ns)
+        tensors, _ = load_tensors(path)
+    state = new_state(
+        config, shape=tuple(part.x.shape[1:]), n_classes=len(part.schema.labels), seed=gan.seed_, device=CPU
+    )
+    state.load_tensors(tensors, origin=path)
+    candidates = part.extra_c.repeat_interleave(4)
+    x = synthetic(replace(part, extra_c=candidates, fitted_gan=lambda: gan, snapshot=None))
+    with torch.no_grad():
+        parts = zip(x.split(512), candidates.split(512), strict=True)
+        real_logits = torch.cat([state.D.eval()(*each).flatten() for each in parts])
+    best = real_logits.argsort(descending=True, stable=True)
+    best = best[candidates[best].argsort(stable=True)]
+    rank = torch.cat([torch.arange(n) for n in torch.bincount(candidates).tolist()])
+    return x[best[rank < torch.bincount(part.extra_c, minlength=len(part.schema.labels))[candidates]]]
 
 
 # --- transfer from large classes to small ones -------------------------------------------------------
@@ -268,6 +297,27 @@ LEVERS: dict[str, Arm] = {
     "r3gan + classic": own(
         Generated((("network", "r3gan"), ("loss", "relativistic"), ("regularizers", ("r1", "r2"))))
     ),
+    "trusted gan + classic": own(trusted_by_D),
+    "classic, tuned by class": tuned(_CLASSIC, by_class=True),
+    "gan + classic, tuned by class": tuned(_GAN, by_class=True),
+    "classic, chosen": chosen(_CLASSIC),
+    "gan + classic, chosen": chosen(_GAN),
+    **{
+        f"{name} + {fakes}": replace(
+            _CLASSIC,
+            classic=classic,
+            mix="mixup",
+            complement=fake,
+            role="treatment" if fake == "generator" else "control",
+        )
+        for name, classic in (("classic + mixup", True), ("elastic + mixup", "elastic"))
+        for fakes, fake in (("entropy", "none"), ("mixes", "mixes"), ("complement", "generator"))
+    },
+    **{
+        f"classic + light {name}": replace(ARMS[f"classic + {name}"], complement_weight=0.2)
+        for name in ("entropy", "mixes", "complement")
+    },
+    "elastic + mixup": replace(_CLASSIC, classic="elastic", mix="mixup"),
     "ada gan + classic": own(Generated((("ada_target", 0.6),))),
     "gan of all samples + classic": replace(  # its twin gets the same unlabelled samples by pseudo-labels
         ARMS["classic + pseudo-labels"], role="treatment", extra=generated_of_all, generative=True

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from common import RESULTS, markdown
 
-GROUPS = ("few", "alone", "imbalanced", "rare", "rows")
+GROUPS = ("few", "few objects", "alone", "objects alone", "imbalanced", "imbalanced objects", "rare", "rows")
 
 
 def interval(gain: list[float] | None) -> str:

@@ -16,7 +16,7 @@ Gate = Literal["agreement", "realism", "novelty"]
 Snapshot = Literal["last", "best", "all"]
 Dose = float | tuple[float, ...]
 
-LATER = {"weight": 1.0, "complement": None, "by_class": False}
+LATER = {"weight": 1.0, "complement": None, "complement_weight": 1.0, "by_class": False}
 """Settings that kept comparisons of earlier versions do not name, and what they were."""
 
 
@@ -74,6 +74,8 @@ class Arm:
         Whether the classifier learns from unlabelled samples (or, where there are none, from its own
         without their labels) that each of these is of one class, and others of none: those of a generator
         that plays against it, or means of two, or no others (torch only; see `ganaug.mixing.complement`).
+    complement_weight : float, default=1.0
+        What that counts in the loss, as a multiple of the default; above 0, at most 1.
     among : tuple of Arm, default=()
         Candidates, of which each seed takes the one with the best metric on samples held out of its
         training part (3 stratified folds; all but the encoding of samples is fitted anew in each); of
@@ -121,6 +123,7 @@ class Arm:
     gate: Gate | None = None
     snapshot: Snapshot | None = None
     complement: Literal["generator", "mixes", "none"] | None = None
+    complement_weight: float = 1.0
     among: tuple["Arm", ...] = ()
     by_class: bool = False
     data: Literal["any", "image", "small image", "table", "numeric table"] = "any"
@@ -142,6 +145,12 @@ class Arm:
                 f"dose={self.dose}. Take phases='mixed'."
             )
         number("weight", self.weight, low=0, high=1, open_low=True)
+        number("complement_weight", self.complement_weight, low=0, high=1, open_low=True)
+        if self.complement_weight != 1 and self.complement is None:
+            raise ConfigError(
+                f"an arm with a complement_weight must have a complement; got {self.complement_weight:g} and "
+                "None. Add e.g. complement='generator'."
+            )
         if self.dose != 1 and self.extra is None:
             raise ConfigError(
                 f"an arm with a dose must have extra, of which it is a share; got dose={self.dose}."

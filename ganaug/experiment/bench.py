@@ -197,6 +197,7 @@ class Bench:
             n_pace=len(self.extra_c),
             x_unlabelled=self.x_unlabelled,
             complement=self._complement(arm),
+            complement_weight=arm.complement_weight,
         )
         return recipe if arm.place == "fill" else self._standing_in(recipe, doses, even=arm.place == "even")
 

@@ -60,6 +60,7 @@ class Recipe:
     x_unlabelled: Tensor | None = None  # (n_unlabelled, *shape)
     complement: Callable[[nn.Module, Tensor], ComplementGenerator] | None = None
     """Returns what plays against a classifier with samples (n, *shape) whose labels it does not know."""
+    complement_weight: float = 1.0  # of its loss beside that on labelled samples
 
     @property
     def n_classes(self) -> int:

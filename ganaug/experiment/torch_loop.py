@@ -35,7 +35,7 @@ def train_module(model: nn.Module, recipe: "Recipe", *, steps: int, batch_size: 
                 batch, target = mix(batch, target)
             loss = _loss(model(batch), target, weights, recipe, rows)
             if rival is not None:
-                loss = loss + rival.loss()
+                loss = loss + recipe.complement_weight * rival.loss()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()

@@ -44,8 +44,8 @@ def twin_of(name: str, arms: Mapping[str, Arm]) -> str:
     if not twins:
         raise ConfigError(
             f"arms must hold a control that differs from {name!r} in the added samples only (same classic, "
-            "class_weights, tune_threshold, mix, complement, labels, place, phases, weight, gate and "
-            f"candidates); got {list(arms)}. Add such a control, with extra=copies."
+            "class_weights, tune_threshold, mix, complement and its weight, labels, place, phases, weight, "
+            f"gate and candidates); got {list(arms)}. Add such a control, with extra=copies."
         )
 
     def likeness(twin: str) -> tuple[bool, ...]:
@@ -87,7 +87,7 @@ def _fakes(arm: Arm) -> str | None:
 
 
 def _levers(arm: Arm) -> tuple[Any, ...]:
-    own = arm.classic, arm.class_weights, arm.tune_threshold, arm.mix, _fakes(arm)
+    own = arm.classic, arm.class_weights, arm.tune_threshold, arm.mix, _fakes(arm), arm.complement_weight
     added = arm.labels, arm.place, arm.phases, arm.gate, arm.weight, arm.by_class
     return *own, *added, frozenset(map(_levers, arm.among))
 

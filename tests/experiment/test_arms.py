@@ -172,6 +172,8 @@ def test_what_is_said_of_added_samples_needs_some(lever):
         ({"place": "swop"}, "Did you mean 'swap'"),
         ({"phases": "last"}, "phases must be one of 'mixed', 'pretrain', 'real last'"),
         ({"classic": "rand"}, "classic must be one of 'randaugment'"),
+        ({"complement_weight": 0.2}, "a complement_weight must have a complement"),
+        ({"complement": "mixes", "complement_weight": 0}, "complement_weight must be"),
     ],
 )
 def test_an_unknown_setting_is_refused_with_the_known_ones(lever, message):

@@ -110,6 +110,14 @@ def test_a_control_without_the_lever_of_the_treatment_is_no_twin(lever):
             twin_of("gan", arms)
 
 
+def test_a_twin_plays_the_game_at_the_same_weight():
+    light = replace(ARMS["complement"], complement_weight=0.2)
+    with pytest.raises(ConfigError, match="complement and its weight"):
+        twin_of("light", {"mixes": ARMS["mixes"], "light": light})
+    mixes = replace(ARMS["mixes"], complement_weight=0.2)
+    assert twin_of("light", {"mixes": ARMS["mixes"], "light mixes": mixes, "light": light}) == "light mixes"
+
+
 def test_a_twin_may_have_fewer_candidates_but_none_of_other_levers():
     arms = {"tuned": ARMS["tuned oversampling"], "chosen gan": ARMS["chosen gan"]}
     with pytest.raises(ConfigError, match="gate and candidates"):

@@ -212,6 +212,26 @@ def test_the_complement_plays_with_unlabelled_samples_and_with_those_of_the_part
     assert torch.equal(torch_loop._without_labels(alone._recipe("arm", ARMS["mixes"])), alone.x)
 
 
+@pytest.mark.parametrize("fakes", ["none", "mixes"])
+def test_the_less_the_game_counts_the_less_it_changes_the_classifier(fakes):
+    X, y = rows(100)
+    setup = prepared(
+        *(X[:60], y[:60]),
+        unlabelled=X[60:],
+        arms=["nothing", "mixes", "complement"],
+        classifier=lambda shape, n_classes: torch.nn.Linear(shape[0], n_classes),  # without dropout
+    )
+    bench = bench_of(setup.plan, setup.part(0), None)
+
+    def weights(**settings):
+        recipe = bench._recipe("arm", Arm(role="control", **settings))
+        return bench._trained_model(recipe).weight.detach()
+
+    plain = weights()
+    change = [(weights(complement=fakes, complement_weight=w) - plain).norm() for w in (1e-9, 0.1, 1.0)]
+    assert change[0] < 1e-4 < change[1] < change[2]
+
+
 def test_the_complement_needs_a_torch_classifier():
     X, y = rows(80)
     with pytest.raises(ConfigError, match="needs a torch classifier, against which the generator plays"):
