@@ -13,9 +13,12 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from ganaug import ConditionalGAN
 from ganaug._random import derive, numpy_stream, seeded, torch_stream
+from ganaug.adversarial.losses import LOSSES
 from ganaug.data.schema import stack
 from ganaug.experiment.arms import ARMS, Arm, TrainingPart, chosen, copies, synthetic, tuned
+from ganaug.experiment.classic import classic_transform
 from ganaug.experiment.samples import drawn_rows
+from ganaug.networks import NETWORKS
 from ganaug.training.checkpoint import load_tensors
 from ganaug.training.run import CHECKPOINTS
 from ganaug.training.state import new_state
@@ -80,6 +83,56 @@ def generated_of_all(part: TrainingPart) -> Tensor:
     gan = ConditionalGAN(config=config, device="cpu", random_state=derive(part.seed, "gan"))
     gan.fit(X, labels, names=part.schema.names)
     return synthetic(replace(part, fitted_gan=lambda: gan, snapshot=None))
+
+
+def triple(part: TrainingPart, *, images: int = 30_000, batch: int = 64) -> Tensor:
+    """Return samples of a generator that played with a discriminator and a classifier (after Triple-GAN).
+
+    As there, what the classifier says of unlabelled samples makes pairs that D takes for real, for the
+    labelled ones are too few; and the classifier trains on generated pairs, from a third of the game on.
+    """
+    assert part.unlabelled is not None
+    noise, shape, n_classes = (
+        torch_stream(part.seed, "triple"),
+        tuple(part.x.shape[1:]),
+        len(part.schema.labels),
+    )
+    with seeded(derive(part.seed, "triple"), CPU):
+        G, D = NETWORKS["dcgan"](shape=shape, n_classes=n_classes, z_dim=64, width=16)
+        C = strided(shape, n_classes)
+    opt_G = torch.optim.Adam(G.parameters(), 2e-4, betas=(0.5, 0.999))
+    opt_D = torch.optim.Adam(D.parameters(), 2e-4, betas=(0.5, 0.999))
+    opt_C = torch.optim.Adam(C.parameters(), 1e-3)
+    classic = classic_transform(part.x, seed=derive(part.seed, "triple"))
+    steps, loss = images // batch, LOSSES["hinge"]
+
+    def drawn(n: int) -> Tensor:
+        return torch.randint(n, (batch // 2,), generator=noise)
+
+    for step in range(steps):
+        labelled, others = drawn(len(part.c)), part.unlabelled[drawn(len(part.unlabelled))]
+        with torch.no_grad():
+            c_others = C.eval()(others).argmax(1)
+        x, c = torch.cat([part.x[labelled], others]), torch.cat([part.c[labelled], c_others])
+        c_fake = torch.randint(n_classes, (batch,), generator=noise)
+        x_fake = G(torch.randn(batch, 64, generator=noise), c_fake)
+        loss_D = loss.discriminator(D(x, c), D(x_fake.detach(), c_fake)).mean()
+        opt_D.zero_grad()
+        loss_D.backward()
+        opt_D.step()
+        loss_C = F.cross_entropy(C.train()(classic(part.x[labelled])), part.c[labelled])
+        if 3 * step >= steps:
+            loss_C = loss_C + 0.3 * F.cross_entropy(C(x_fake.detach()), c_fake)
+        opt_C.zero_grad()
+        loss_C.backward()
+        opt_C.step()
+        loss_G = loss.generator(D(x, c).detach(), D(x_fake, c_fake)).mean()
+        opt_G.zero_grad()
+        loss_G.backward()
+        opt_G.step()
+    with torch.no_grad():
+        made = [G(torch.randn(len(c), 64, generator=noise), c) for c in part.extra_c.split(512)]
+    return torch.cat(made)
 
 
 def trusted_by_D(part: TrainingPart) -> Tensor:
@@ -319,6 +372,9 @@ LEVERS: dict[str, Arm] = {
     },
     "elastic + mixup": replace(_CLASSIC, classic="elastic", mix="mixup"),
     "ada gan + classic": own(Generated((("ada_target", 0.6),))),
+    "triple gan + classic": replace(
+        ARMS["classic + pseudo-labels"], role="treatment", extra=triple, generative=True
+    ),
     "gan of all samples + classic": replace(  # its twin gets the same unlabelled samples by pseudo-labels
         ARMS["classic + pseudo-labels"], role="treatment", extra=generated_of_all, generative=True
     ),

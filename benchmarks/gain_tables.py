@@ -132,6 +132,7 @@ def gain_blocks() -> dict[str, str]:
         "gain-published": published_table(cells),
     }
     for group in GROUPS:
-        found[f"gain-arms-{group}"] = arms_table(cells, groups, group)
-        found[f"gain-levers-{group}"] = levers_table(cells, groups, group)
+        marker = group.replace(" ", "-")
+        found[f"gain-arms-{marker}"] = arms_table(cells, groups, group)
+        found[f"gain-levers-{marker}"] = levers_table(cells, groups, group)
     return found
