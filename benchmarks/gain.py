@@ -136,8 +136,8 @@ def path_of(cell: str) -> Path:
 
 
 def fingerprint(cell: str, arm: Arm) -> str:
-    """Return what tells the settings of a cell and an arm from others; seeds and the primary are no part."""
-    settings = {k: v for k, v in settings_of(cell).items() if k not in ("seeds", "primary", "group")}
+    """Return what tells the settings of a cell and an arm from others; how many seeds there are is one."""
+    settings = {k: v for k, v in settings_of(cell).items() if k not in ("primary", "group")}
     known = json.dumps([settings, arm.to_dict()], sort_keys=True, default=str)
     return hashlib.sha256(known.encode()).hexdigest()[:12]
 
@@ -212,7 +212,7 @@ def run_cell_of_protocol(
 ) -> Iterator[Cell | FailedCell]:
     """Yield what is missing of a cell, seed by seed, until the time is over; it is kept before."""
     setup = set_up_cell(cell, arms)
-    known = json.dumps([setup.settings["gan"], setup.settings["labelled_per_class"]], sort_keys=True)
+    known = json.dumps([setup.settings["gan"], setup.identity["rows of the splits"]], sort_keys=True)
     digest = hashlib.sha256(known.encode()).hexdigest()[:8]
     generators = Generators(folder / f"{cell.replace(' ', '-')}-{digest}", setup.plan)
     kept = kept_cells(cell)
@@ -288,6 +288,7 @@ def summed_up(cell: str) -> dict[str, Any] | None:
         return None
     found: dict[str, Any] = {
         "seeds": result.settings["seeds"],
+        "of": settings_of(cell)["seeds"],
         "n_train": result.cells[0].n_train,
         "n_test": len(result.cells[0].y_true),
         "primary": result.primary,

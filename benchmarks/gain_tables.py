@@ -30,22 +30,26 @@ def cells_table(cells: dict[str, Any]) -> str:
         rows.append(
             {
                 "cell": cell,
-                "seeds": found["seeds"],
+                "seeds": f"{found['seeds']} of {found['of']}",
                 "no augmentation": f"{arms['nothing']['score']:.2f}",
                 "best control": f"{control} {arms[control]['score']:.2f}",
                 "with the generator": f"{primary} {arms[primary]['score']:.2f}",
                 "gain": interval(found["gain"]),
                 "over its twin": interval(found["over twin"]),
-                "verdict": found["verdict"],
+                "verdict": found["verdict"] if found["seeds"] == found["of"] else f"({found['verdict']})",
             }
         )
     return markdown(pd.DataFrame(rows).set_index("cell")) if rows else ""
 
 
 def counts(cells: dict[str, Any]) -> str:
-    """Return how many cells have which verdict."""
-    verdicts = [found["verdict"] for cell, found in cells.items() if not is_search(cell)]
-    return ", ".join(f"{name} in {verdicts.count(name)}" for name in ("helps", "no evidence", "hurts"))
+    """Return how many cells have which verdict, of those with all seeds and of the others."""
+    own = [found for cell, found in cells.items() if not is_search(cell)]
+    whole = [found["verdict"] for found in own if found["seeds"] == found["of"]]
+    begun = [found["verdict"] for found in own if found["seeds"] < found["of"]]
+    names = ("helps", "no evidence", "hurts")
+    said = [", ".join(f"{name} in {some.count(name)}" for name in names) for some in (whole, begun)]
+    return f"{said[0]} of the {len(whole)} cells with all seeds; so far, {said[1]} of the {len(begun)} others"
 
 
 def arms_table(cells: dict[str, Any], group: dict[str, str], wanted: str) -> str:
@@ -124,7 +128,7 @@ def gain_blocks() -> dict[str, str]:
     groups = result["groups"]
     verdicts = (
         f"{cells_table(cells)}\n\nThe treatments, named beforehand, against the best control: "
-        f"{counts(cells)} of the cells. {facts}{todo}"
+        f"{counts(cells)}. {facts}{todo}"
     )
     found = {
         "gain": f"{verdicts} [How, and everything else that was tried](benchmarks/README.md).",

@@ -222,6 +222,7 @@ def test_a_dry_run_prints_plan_cost_and_power_and_keeps_nothing(tmp_path, monkey
     assert list(tmp_path.iterdir()) == [data]
 
 
+@pytest.mark.filterwarnings("ignore:unlabelled samples are used by controls")
 def test_unlabelled_samples_are_the_rest_or_a_file_with_or_without_labels(tmp_path):
     rng = np.random.default_rng(0)
     y = np.arange(80) % 2
@@ -238,11 +239,13 @@ def test_unlabelled_samples_are_the_rest_or_a_file_with_or_without_labels(tmp_pa
         record = json.loads(invoke(*args, "--unlabelled", str(tmp_path / name)).stdout)
         assert record["settings"]["unlabelled"] == 80
     record = json.loads(invoke(*args, "--train-size", "20", "--unlabelled", "rest").stdout)
-    assert record["settings"]["unlabelled"] == "rest"
+    assert record["settings"]["unlabelled"] == 40
     assert open_unlabelled(tmp_path / "more.npz").shape == (80, 2)
     with pytest.raises(DataError, match="there is no"):
         invoke(*args, "--unlabelled", str(tmp_path / "none.csv"))
-    with pytest.raises(ConfigError, match="those left aside that are equal to a training or test sample"):
+    with pytest.raises(DataError, match=r"a file or a folder; there is no 'reset'\. Did you mean 'rest'"):
+        invoke(*args, "--unlabelled", "reset")
+    with pytest.raises(ConfigError, match="all 80 are equal to samples of X"):
         invoke(*args, "--unlabelled", str(tmp_path / "t.csv"))
     np.savez(tmp_path / "odd.npz", images=frame.to_numpy())
     with pytest.raises(DataError, match="must hold samples as an array x; it has 'images'"):

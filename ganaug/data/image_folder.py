@@ -46,10 +46,11 @@ class Found:
     labels: list[str]
     state: str  # fingerprint of names, sizes and times
     changed: float  # when the last of them changed, in seconds
+    flat: bool = False  # whether they may lie beside each other
 
 
 def read_image_folder(
-    root: Path, *, image_size: int | None = None, on_image: OnImage | None = None
+    root: Path, *, image_size: int | None = None, on_image: OnImage | None = None, flat: bool = False
 ) -> tuple[Rows, Rows]:
     """Return the images of a folder (n, height, width[, 3]) as uint8, and the name of each one's class.
 
@@ -65,6 +66,8 @@ def read_image_folder(
         takes images of one size as they are.
     on_image : callable or None
         Called with (images decoded, images in all).
+    flat : bool, default=False
+        Whether images may lie in `root` itself, all of one class ``""``, where it has no folders.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def read_image_folder(
     if image_size is not None:
         number("image_size", image_size, low=MIN_SIDE, high=MAX_SIDE, integer=True)
     begun = time.time()
-    found = find_images(root)
+    found = find_images(root, flat=flat)
     labels, n, folder = np.array(found.labels), len(found.files), cache_folder()
     key = hashlib.sha256(f"{FORMAT} {version('pillow')} {image_size} {found.state}".encode()).hexdigest()[:32]
     cache = None if folder is None else PixelCache(folder, f"{os.path.abspath(root)} {image_size}", key)
@@ -125,36 +128,40 @@ def _read(
             return pixels
 
 
-def find_images(root: Path) -> Found:
+def find_images(root: Path, *, flat: bool = False) -> Found:
     """Return the images of a folder, sorted by class and name, after looking at names and sizes only."""
     inside = root.resolve()
     entries = _entries(root)
     folders = [e for e in entries if e.is_dir()]
+    places = [(e.name, Path(e.path)) for e in folders]
     if not folders:
         loose = [e.name for e in entries if _suffix(e) in IMAGE_SUFFIXES]
         where = f"its {len(loose)} images lie beside each other" if loose else "it has none"
-        raise DataError(f"{root} must hold one folder per class (root/class/*.png); {where}.")
+        if not flat or not loose:
+            raise DataError(f"{root} must hold one folder per class (root/class/*.png); {where}.")
+        places = [("", root)]
     files: list[Path] = []
     labels: list[str] = []
     unread: list[str] = []
     state, changed = hashlib.sha256(), 0.0
     for folder in folders:
         _require_inside(folder, inside)
-        entries = _entries(Path(folder.path))
+    for name, place in places:
+        entries = _entries(place)
         images = [e for e in entries if _suffix(e) in IMAGE_SUFFIXES]
         unread += [e.path for e in entries if _suffix(e) in UNREAD_SUFFIXES]
         if not images:
             nested = [e.name for e in entries if e.is_dir()]
             where = f"it holds folders ({listed(nested, 3)}), which are not looked into" if nested else ""
-            raise DataError(f"{folder.path} must hold .png or .jpg images; {where or 'it has none'}.")
+            raise DataError(f"{place} must hold .png or .jpg images; {where or 'it has none'}.")
         for entry in images:
             _require_inside(entry, inside)
             about = _file(entry)
             times = f"{about.st_size} {about.st_mtime_ns} {about.st_ctime_ns}"
-            state.update(os.fsencode(f"{folder.name}/{entry.name}") + f"\0{times}\0".encode())
+            state.update(os.fsencode(f"{name}/{entry.name}") + f"\0{times}\0".encode())
             changed = max(changed, about.st_mtime, about.st_ctime)
             files.append(Path(entry.path))
-            labels.append(folder.name)
+            labels.append(name)
     if unread:
         warnings.warn(
             f"{len(unread)} images of {root} are left out, as they are neither .png nor .jpg: "
@@ -162,7 +169,7 @@ def find_images(root: Path) -> Found:
             GanaugWarning,
             stacklevel=3,
         )
-    return Found(root, files, labels, state.hexdigest(), changed)
+    return Found(root, files, labels, state.hexdigest(), changed, flat)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -228,7 +235,7 @@ def _decoded(
                 on_image(min(start + BATCH, n), n)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GanaugWarning)
-            if find_images(found.root).state != found.state:
+            if find_images(found.root, flat=found.flat).state != found.state:
                 raise DataError(f"{found.root} changed while it was read. Try again when it is at rest.")
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

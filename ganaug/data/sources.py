@@ -112,9 +112,9 @@ def open_unlabelled(
     Parameters
     ----------
     data : str or Path
-        A folder with folders of images (``root/any/*.png|jpg``), an ``.npz`` with an array ``x``, ``X``,
-        ``x_train`` or ``X_train``, or a ``.csv``, of which a column of labels is left out; or any other data
-        set that `open_data` opens, without its labels.
+        A folder of images, or with folders of them (``root/[any/]*.png|jpg``), an ``.npz`` with an array
+        ``x``, ``X``, ``x_train`` or ``X_train``, or a ``.csv``, of which a column of labels is left out; or
+        any other data set that `open_data` opens, without its labels.
     target : str, default="target"
         Name of the label column of a file that has one.
     groups : str or None, default=None
@@ -145,6 +145,13 @@ def open_unlabelled(
         if not wanted:
             raise DataError(f"{path} must hold samples as an array x; it has {listed(array_names(path))}.")
         return read_arrays(path, wanted[:1])[wanted[0]]
+    if path.is_dir():
+        return read_image_folder(path, image_size=image_size, flat=True)[0]
+    if not path.exists() and str(data) != "digits":
+        raise DataError(
+            f"unlabelled must be 'rest', a file or a folder; there is no {str(data)!r}."
+            f"{did_you_mean(path.name, ['rest', 'digits', *(p.name for p in _siblings(path))])}"
+        )
     return open_data(data, target=target, image_size=image_size).X
 
 

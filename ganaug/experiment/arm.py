@@ -73,7 +73,7 @@ class Arm:
     complement : {"generator", "mixes", "none"} or None, default=None
         Whether the classifier learns from unlabelled samples (or, where there are none, from its own
         without their labels) that each of these is of one class, and others of none: those of a generator
-        that plays against it, or means of two, or no others (torch only; see `ganaug.mixing.complement`).
+        that plays against it, or mixes of them, or no others (torch only; see `ganaug.mixing.complement`).
     complement_weight : float, default=1.0
         What that counts in the loss, as a multiple of the default; above 0, at most 1.
     among : tuple of Arm, default=()
@@ -204,11 +204,14 @@ class Arm:
         filling = {replace(a, dose=1.0) for a in self.among if a.extra is not None}
         bare = {a for a in self.among if a.extra is None}
         one_recipe = len(filling) == 1 and bare <= {a.with_nothing_added for a in filling}
-        plain = all(not isinstance(a.dose, tuple) and a.phases != "pretrain" for a in self.among)
+        plain = all(
+            not isinstance(a.dose, tuple) and a.phases != "pretrain" and a.place != "even" for a in self.among
+        )
         if self.by_class and not (one_recipe and plain):
             raise ConfigError(
                 "an arm with by_class must have candidates that add samples, and differ in their doses only, "
-                "one number each, without phases='pretrain'; got others. Take e.g. tuned(arm, by_class=True)."
+                "one number each, without phases='pretrain' or place='even'; got others. Take e.g. "
+                "tuned(arm, by_class=True)."
             )
 
     @property
@@ -237,6 +240,11 @@ class Arm:
         if self.among:
             return any(arm.asks_unlabelled for arm in self.among)
         return self.extra is pseudo_labelled
+
+    @property
+    def uses_unlabelled(self) -> bool:
+        """Whether the arm, or a candidate, learns from unlabelled samples."""
+        return self.asks_unlabelled or any(arm.complement is not None for arm in (self, *self.among))
 
     @property
     def asks_generator(self) -> bool:

@@ -25,6 +25,7 @@ from ganaug.experiment.preprocessing import table_pipeline
 from ganaug.experiment.torch_loop import balanced_weights, train_module
 from ganaug.experiment.torchvision_models import torchvision_model, torchvision_names
 from ganaug.mixing.complement import ComplementGenerator
+from ganaug.mixing.gate import Admitted
 
 __all__ = ["CLASSIFIERS", "Recipe", "train", "train_and_predict"]
 
@@ -61,6 +62,7 @@ class Recipe:
     complement: Callable[[nn.Module, Tensor], ComplementGenerator] | None = None
     """Returns what plays against a classifier with samples (n, *shape) whose labels it does not know."""
     complement_weight: float = 1.0  # of its loss beside that on labelled samples
+    admitted: tuple[Admitted, ...] = ()  # of each class, what a gate let in
 
     @property
     def n_classes(self) -> int:

@@ -18,7 +18,7 @@ from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError, DataError, GanaugWarning
 from ganaug.experiment.arms import ARMS, DEFAULT_ARMS, UNLABELLED_ARMS, Arm
 from ganaug.experiment.classifiers import build_classifier, scoring_method, weight_parameter
-from ganaug.experiment.equals import digests
+from ganaug.experiment.equals import among, keys
 from ganaug.experiment.metrics import RANKINGS
 from ganaug.experiment.preprocessing import has_categories
 from ganaug.experiment.recalls import LEAST_SAMPLES
@@ -215,43 +215,11 @@ def given_test_set(test: Any, schema: Schema) -> tuple[Any, np.ndarray[Any, Any]
     X, y = as_rows(X), np.asarray(y)
     if not len(y) or len(X) != len(y):
         raise DataError(f"test must have one label for each of its {len(X)} samples; got {len(y)}.")
-    _check_like("test", X, schema, y)
+    check_like("test", X, schema, y)
     return X, y
 
 
-def given_unlabelled(unlabelled: Any, schema: Schema, splits: Splits) -> tuple[Any, str]:
-    """Return unlabelled samples after checking them against the schema; "rest" and None as they are.
-
-    Then what is to be said of them in the record.
-    """
-    if unlabelled is None:
-        return None, ""
-    if isinstance(unlabelled, str):
-        known_name("unlabelled", unlabelled, ["rest"])
-        if splits.reserve is None or not all(len(rows) for rows in splits.reserve):
-            raise ConfigError(
-                "unlabelled='rest' takes the samples that are in neither part, and there are none; set "
-                "train_size, or labelled_per_class with a given test set."
-            )
-        return unlabelled, "; the rest is there without labels"
-    X = as_rows(dataset_arrays(unlabelled)[0] if is_dataset(unlabelled) else unlabelled)
-    if not np.ndim(X) or not len(X):
-        raise DataError(f"unlabelled must be samples like those of X, or 'rest'; got {unlabelled!r}.")
-    _check_like("unlabelled", X, schema)
-    return (
-        X,
-        f"; the interval is about training with these {len(X)} unlabelled samples, the same in each seed",
-    )
-
-
-def n_unlabelled(unlabelled: Any, splits: Splits) -> int:
-    """Return how many unlabelled samples a seed has at least."""
-    if unlabelled is None:
-        return 0
-    return min(map(len, splits.reserve or [])) if isinstance(unlabelled, str) else len(unlabelled)
-
-
-def _check_like(name: str, X: Any, schema: Schema, y: Any = None) -> None:
+def check_like(name: str, X: Any, schema: Schema, y: Any = None) -> None:
     """Raise DataError unless samples, and labels where there are some, are like those of the schema."""
     try:
         x = schema.encode_X(X)
@@ -314,10 +282,12 @@ def given_groups(groups: Any, n: int) -> np.ndarray[Any, Any]:
 
 def shared_samples(schema: Schema, X: Any, splits: Splits, given_test: Any) -> int:
     """Return how many test samples of a seed are equal to one of its training samples, at the most."""
-    own = digests(schema, X)
-    given = digests(schema, given_test[0]) if splits.test is None else np.empty(0)
-    tests = [given] * len(splits.train) if splits.test is None else [own[rows] for rows in splits.test]
-    return max(int(np.isin(test, own[rows]).sum()) for test, rows in zip(tests, splits.train, strict=True))
+    own = keys(schema, X)
+    if splits.test is None:
+        tests = [keys(schema, given_test[0])] * len(splits.train)
+    else:
+        tests = [own[rows] for rows in splits.test]
+    return max(int(among(test, own[rows]).sum()) for test, rows in zip(tests, splits.train, strict=True))
 
 
 def check_parts(y: np.ndarray[Any, Any], splits: Splits) -> None:

@@ -129,9 +129,9 @@ def compare(
         also where choices are made within a training part. Not with `labelled_per_class`.
     unlabelled : array, DataFrame, data set, "rest" or None, default=None
         More samples, whose labels nobody knows, for the arms that use them ("pseudo-labels", "mixes",
-        "complement"); "rest" are those that `train_size`, or `labelled_per_class` with a given test set,
-        leave over, without their labels. Those equal to a training or test sample of a seed are left out
-        there; `groups` does not know of them.
+        "complement"); "rest" are all samples of X that a seed neither trains nor tests on, without their
+        labels: there are such with `train_size`, or `labelled_per_class` and a given test set. Those equal
+        to a training or test sample of a seed are left out there; `groups` does not know of them.
     out : str, Path or None, default=None
         A new folder, in which each finished cell and generator is kept, and the result for ``ganaug report``.
     resume : bool, default=False

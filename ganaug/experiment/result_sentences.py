@@ -67,7 +67,7 @@ def twin_sentence(result: "Comparison") -> str:
     if twin is None or gain is None:
         lost = f"{arm} was compared with no twin" if twin is None else f"its twin ({twin}) failed too often"
         return f"What of it is the generator's own is not known: {lost}."
-    figures = f"{arm} against its twin ({twin}), which differs in the added samples only, {_told(gain)}"
+    figures = f"{arm} against its twin ({twin}), the same but for what the generator makes, {_told(gain)}"
     plain = quoted(result.reference)
     whole = result.gain_over(result.primary, result.reference)
     gained = f"{arm} against {plain} {_told(whole)}"

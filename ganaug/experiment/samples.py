@@ -76,7 +76,9 @@ def synthetic(part: TrainingPart) -> Tensor:
             synthetic(replace(part, extra_c=halves[0], snapshot="best")),
             synthetic(replace(part, extra_c=halves[1], snapshot="last", seed=derive(part.seed, "last"))),
         ]
-        return torch.cat(drawn)[torch.cat(halves).argsort(stable=True)]
+        x = torch.empty(len(part.extra_c), *drawn[0].shape[1:], dtype=drawn[0].dtype)
+        x[::2], x[1::2] = drawn  # in turns, so that the first of each class are of both too
+        return x
     labels = part.schema.labels.tolist()
     found, counts = part.extra_c.unique(return_counts=True)  # sorted, as extra_c is
     wanted = {labels[k]: n for k, n in zip(found.tolist(), counts.tolist(), strict=True)}

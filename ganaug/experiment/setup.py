@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganaug._checks import known_name, number
+from ganaug._checks import known_name, listed, number
 from ganaug._random import Seed, as_seed
 from ganaug.config import GANConfig, resolve_config
 from ganaug.data.schema import Schema, take
@@ -18,7 +18,6 @@ from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError, GanaugWarning
 from ganaug.experiment.arm import Arm, described
 from ganaug.experiment.classifiers import default_classifier
-from ganaug.experiment.equals import without
 from ganaug.experiment.inputs import (
     as_rows,
     check_classifier,
@@ -29,8 +28,6 @@ from ganaug.experiment.inputs import (
     fitting_arms,
     given_groups,
     given_test_set,
-    given_unlabelled,
-    n_unlabelled,
     resolve_arms,
     shared_samples,
     treatments_of,
@@ -40,6 +37,7 @@ from ganaug.experiment.metrics import METRICS
 from ganaug.experiment.plan import Plan, resolve_fill
 from ganaug.experiment.splits import Labelled, Splits, make_splits
 from ganaug.experiment.twins import twin_of
+from ganaug.experiment.unlabelled import Unlabelled, given_unlabelled
 from ganaug.mixing.fill import Fill
 from ganaug.training.game import resolve_game
 from ganaug.training.run import data_digest
@@ -60,7 +58,7 @@ class Setup:
     given_test: tuple[Any, np.ndarray[Any, Any]] | None
     groups: np.ndarray[Any, Any] | None
     settings: dict[str, Any]  # for the record
-    unlabelled: Any = None  # samples, or "rest"
+    unlabelled: Unlabelled | None = None
 
     @property
     def seeds(self) -> int:
@@ -76,9 +74,9 @@ class Setup:
     @property
     def _unlabelled_digest(self) -> str | None:
         given = self.unlabelled
-        if given is None or isinstance(given, str):
-            return given
-        return data_digest(self.schema.encode_X(given), torch.zeros(len(given), dtype=torch.int64))
+        if given is None or given.X is self.X:
+            return None if given is None else "rest"
+        return data_digest(self.schema.encode_X(given.X), torch.zeros(len(given.X), dtype=torch.int64))
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -108,12 +106,8 @@ class Setup:
         reserve = None
         if splits.reserve is not None and any(arm.role == "oracle" for arm in self.plan.arms.values()):
             reserve = take(X, splits.reserve[seed]), y[splits.reserve[seed]]
-        unlabelled = self.unlabelled
-        if isinstance(unlabelled, str):
-            assert splits.reserve is not None
-            unlabelled = take(X, splits.reserve[seed])
-        if unlabelled is not None:
-            unlabelled = without(self.schema, unlabelled, X_test, take(X, rows))
+        given = self.unlabelled
+        unlabelled = None if given is None else take(given.X, given.rows[seed])
         return Part(seed, take(X, rows), y[rows], X_test, y_test, groups, reserve, unlabelled)
 
 
@@ -184,11 +178,19 @@ def set_up(
     model = check_classifier(classifier, schema, parts, metric=metric, seed=seed)
     chosen = fitting_arms(chosen, model, schema, X, metric=metric, named=arms is not None, unlabelled=more)
     primary = known_name("primary", primary or treatments_of(chosen)[-1], treatments_of(chosen))
-    unlabelled, note = given_unlabelled(unlabelled, schema, splits)
-    splits = replace(splits, note=splits.note + note)
+    there = given_unlabelled(unlabelled, schema, X, splits, given_test and given_test[0])
+    if there is not None and not any(chosen[name].uses_unlabelled for name in treatments_of(chosen)):
+        warnings.warn(
+            f"unlabelled samples are used by controls at most: {listed(treatments_of(chosen))} does without. "
+            "The treatments that use them need a torch classifier, e.g. 'mlp'.",
+            GanaugWarning,
+            stacklevel=3,
+        )
+    if there is not None:
+        splits = replace(splits, note=f"{splits.note}; {there.note}")
     check_reserve(splits, [name for name, arm in chosen.items() if arm.role == "oracle"])
     together = y[np.concatenate(splits.train)]
-    resolved_fill = resolve_fill(together, fill, seeds=seeds, n_unlabelled=n_unlabelled(unlabelled, splits))
+    resolved_fill = resolve_fill(together, fill, seeds=seeds, n_unlabelled=0 if there is None else len(there))
     check_fill(y, splits, resolved_fill)
     plan = Plan(
         classifier=classifier,
@@ -220,7 +222,7 @@ def set_up(
         "data_digest": data_digest(schema.encode_X(X), schema.encode_y(y)),
         "n_reserve": 0 if splits.reserve is None else len(splits.reserve[0]),
         "groups": None if groups is None else len(np.unique(groups)),
-        "unlabelled": unlabelled if unlabelled is None or isinstance(unlabelled, str) else len(unlabelled),
+        "unlabelled": None if there is None else len(there),
         "test_samples_in_training": shared_samples(schema, X, splits, given_test),
         "versions": {n: version(n) for n in ("ganaug", "torch", "scikit-learn", "numpy")},
     }
@@ -231,4 +233,4 @@ def set_up(
             GanaugWarning,
             stacklevel=3,
         )
-    return Setup(X, y, schema, plan, splits, primary, rope, given_test, groups, settings, unlabelled)
+    return Setup(X, y, schema, plan, splits, primary, rope, given_test, groups, settings, there)

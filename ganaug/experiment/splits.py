@@ -41,7 +41,12 @@ class Splits:
     test: list[np.ndarray[Any, Any]] | None
     overlap: float  # rho / (1 - rho) where seeds share samples, else 0
     note: str  # one sentence for the record
-    reserve: list[Rows] | None = None  # rows of neither part, where some are left
+    reserve: list[Rows] | None = None  # rows of neither part for oracles, disjoint where the parts are
+
+    def rest(self, seed: int, n: int) -> Rows:
+        """Return those of the n rows of X that a seed neither trains nor tests on."""
+        tested = [] if self.test is None else [self.test[seed]]
+        return np.setdiff1d(np.arange(n), np.concatenate([self.train[seed], *tested]))
 
     @property
     def one_training_set(self) -> bool:

@@ -39,8 +39,9 @@ class ComplementGenerator:
     x : Tensor of shape (n, *shape)
         Unlabelled samples as the model takes them, with values in [-1, 1]; images have channels first.
     fakes : {"generator", "mixes", "none"}, default="generator"
-        What counts as no class: samples of the generator, or, to compare with, means of two unlabelled
-        samples, for which nothing is learned, or nothing at all.
+        What counts as no class: samples of the generator, or, to compare with, mixes of unlabelled samples,
+        for which nothing is learned, or nothing at all. An image is mixed of two, by their mean; a row of
+        as many as it has columns, each with the value of another one.
     weight : float, default=0.5
         What the losses of the game count beside the caller's own.
     entropy : float, default=0.3
@@ -107,13 +108,14 @@ class ComplementGenerator:
                 "x must be a float tensor of unlabelled samples, (n, n_features) or (n, channels, height, "
                 f"width); got {found}."
             )
-        finite("x", x.detach().cpu().numpy())
+        finite("x", x.detach().float().cpu().numpy())
         if x.abs().max() > 1 + 1e-4:
             raise DataError(
                 f"x must have values in [-1, 1], as the generator has; got {float(x.min()):g} to "
                 f"{float(x.max()):g}. Scale the samples, or let the model do so."
             )
         self.model, self.x, self.transform = model, x, transform
+        self.blocks = blocks
         self.fakes, self.weight, self.entropy = fakes, weight, entropy
         self.batch_size, self.seed = batch_size, as_seed(random_state)
         try:
@@ -123,8 +125,8 @@ class ComplementGenerator:
         if last is None:
             raise ConfigError(
                 "model must be a Module from samples to logits (n, n_classes) of two classes or more, with "
-                "a Linear layer at its end, whose inputs are the features that the generator matches; "
-                f"{type(model).__name__} is none."
+                "a Linear layer at its end, whose inputs are the features that the generator matches, and "
+                f"no softmax behind it; {type(model).__name__} is none."
             )
         self._last = last
         self._steps = 0
@@ -178,12 +180,18 @@ class ComplementGenerator:
         return self.weight * game + self.entropy * undecided
 
     def _fakes(self, x: Tensor, noise: torch.Generator) -> Tensor:
-        """Return samples of no class: from the generator, or between two of a batch."""
+        """Return samples of no class: from the generator, or mixed from those of a batch."""
         if self.G is None:
-            return (x + x.roll(1, 0)) / 2
+            return (x + x.roll(1, 0)) / 2 if x.ndim == 4 else self._shuffled(x, noise)
         z = torch.randn(len(x), Z_DIM, generator=noise).to(x.device)
         x_fake: Tensor = self.G(z, torch.zeros(len(x), dtype=torch.int64, device=x.device))
         return x_fake.to(x.dtype)
+
+    def _shuffled(self, x: Tensor, noise: torch.Generator) -> Tensor:
+        """Return rows (n, n_features) in which the values of each column come from rows of their own."""
+        widths = torch.tensor(self.blocks or [1] * x.shape[1])
+        source = torch.rand(len(x), len(widths), generator=noise).argsort(0).repeat_interleave(widths, dim=1)
+        return x.gather(0, source.to(x.device))
 
     def _judged(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the classifier's logits, and what its last layer sees."""
@@ -218,7 +226,7 @@ def feature_layer(model: Any, x: Tensor) -> nn.Linear | None:
             part.training = training
     if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
         return None
-    return fired[-1][0] if fired and fired[-1][1].shape == logits.shape else None
+    return fired[-1][0] if fired and torch.equal(fired[-1][1], logits) else None
 
 
 @contextmanager

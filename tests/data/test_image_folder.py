@@ -14,7 +14,7 @@ from PIL import Image
 
 from ganaug.data import image_folder, pixel_cache
 from ganaug.data.image_folder import read_image_folder
-from ganaug.data.sources import open_data
+from ganaug.data.sources import open_data, open_unlabelled
 from ganaug.errors import ConfigError, DataError, GanaugWarning
 
 RNG = np.random.default_rng(0)
@@ -425,3 +425,15 @@ def test_whatever_the_decoder_raises_is_named(tmp_path: Path) -> None:
     file.write_bytes(content[:8] + (12).to_bytes(4, "big") + header + crc + content[33:])
     with pytest.raises(DataError, match=rf"{file} cannot be read as an image: Truncated IHDR"):
         read_image_folder(tmp_path)
+
+
+def test_images_without_labels_may_lie_beside_each_other(tmp_path):
+    for k in range(3):
+        write(tmp_path / "flat" / f"{k}.png", value=40 * k)
+    X = open_unlabelled(tmp_path / "flat")
+    assert X.shape[:3] == (3, 10, 12)
+    assert [int(x.max()) for x in X] == [0, 40, 80]
+    write(tmp_path / "sorted" / "any" / "0.png", value=5)
+    assert open_unlabelled(tmp_path / "sorted").shape[0] == 1
+    with pytest.raises(DataError, match="one folder per class"):
+        read_image_folder(tmp_path / "flat")

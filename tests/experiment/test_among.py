@@ -341,3 +341,5 @@ def test_candidates_by_class_differ_in_their_doses_only():
         Arm(role="control", by_class=True)
     with pytest.raises(ConfigError, match="differ in their doses only"):
         Arm(role="control", by_class=True, among=(extra(copies), extra(copies, place="swap")))
+    with pytest.raises(ConfigError, match="without phases='pretrain' or place='even'"):
+        tuned(extra(copies, place="even"), by_class=True)  # without a dose it would still fill up with copies

@@ -17,6 +17,7 @@ from ganaug.experiment import judges
 from ganaug.experiment.arms import ARMS, Arm, chosen, copies, noisy_copies, real_samples, synthetic, tuned
 from ganaug.experiment.bench import Bench, Plan
 from ganaug.experiment.held_out import Tried
+from ganaug.experiment.recipes import Recipes
 from ganaug.training.checkpoint import load_tensors, save_tensors
 
 TINY = GANConfig(width=4, z_dim=4, batch_size=16, train_images=64, log_every_images=16)
@@ -108,11 +109,11 @@ def test_a_generator_that_mislabels_is_rejected_almost_wholly_and_the_record_say
 def test_what_is_let_in_is_of_its_class_for_every_judge():
     bench = bench_of()
     arm = control(half_wrong, **GATED)
-    recipe = bench._recipe("arm", arm)
-    accepted, _ = bench._guard("arm", arm)(recipe.x_extra, recipe.extra_c)
+    recipe = bench.recipes.recipe("arm", arm)
+    accepted, _ = bench.recipes.guard("arm", arm)(recipe.x_extra, recipe.extra_c)
     assert accepted.all()
-    assert not bench._guard("arm", arm)(recipe.x_extra, 1 - recipe.extra_c)[0].any()
-    assert torch.equal(recipe.extra_c, bench.extra_c)
+    assert not bench.recipes.guard("arm", arm)(recipe.x_extra, 1 - recipe.extra_c)[0].any()
+    assert torch.equal(recipe.extra_c, bench.part.extra_c)
 
 
 def never_seen(fits, ids):
@@ -143,8 +144,8 @@ def test_no_judge_of_a_choice_has_seen_what_the_choice_is_made_by(monkeypatch, l
     Noting.seen = []
     bench = bench_of(classifier=Noting())
     if leaks:  # the judges of the whole part serve in its inner parts
-        guard = bench._guard("arm", control(copies, **GATED))
-        monkeypatch.setattr(Bench, "_guard", lambda *_: guard)
+        guard = bench.recipes.guard("arm", control(copies, **GATED))
+        monkeypatch.setattr(Recipes, "guard", lambda *_: guard)
     arm = chosen(control(copies))
     for inner, X_rest, _ in bench._inner:
         held_out = set(np.round(X_rest[:, 2] / 1e-6).astype(int).tolist())
@@ -163,7 +164,9 @@ def test_a_copy_is_judged_by_the_one_that_has_not_seen_it():
     y[flipped] = 1 - y[flipped]
     bench = bench_of((X, y), KNeighborsClassifier(1))  # knows what it has seen by heart
     ids = {
-        name: np.round(bench.schema.codec.decode(bench._recipe(name, arm).x_extra)[:, 2] / 1e-6).astype(int)
+        name: np.round(
+            bench.schema.codec.decode(bench.recipes.recipe(name, arm).x_extra)[:, 2] / 1e-6
+        ).astype(int)
         for name, arm in (("plain", control(copies)), ("gated", control(copies, **GATED)))
     }
     assert np.isin(ids["plain"], flipped).mean() > 0.03
@@ -183,10 +186,10 @@ def test_a_rare_class_is_not_rejected_for_being_rare(settings):
 @pytest.mark.parametrize("extra", [copies, noisy_copies, synthetic])
 def test_the_same_seed_lets_the_same_samples_in_and_those_of_the_plain_arm_first(extra):
     plain, gated, again = (
-        bench_of()._recipe("arm", Arm(role="treatment", extra=extra, gate=gate))
+        bench_of().recipes.recipe("arm", Arm(role="treatment", extra=extra, gate=gate))
         for gate in (None, "agreement", "agreement")
     )
-    other = bench_of(seed=1)._recipe("arm", Arm(role="treatment", extra=extra, **GATED))
+    other = bench_of(seed=1).recipes.recipe("arm", Arm(role="treatment", extra=extra, **GATED))
     assert torch.equal(gated.x_extra, again.x_extra)
     assert not torch.equal(gated.x_extra, other.x_extra)
     if extra is copies:
@@ -219,7 +222,7 @@ def test_a_gate_goes_with_every_other_lever_and_changes_no_number_of_samples(cla
     )
     assert gated.n_extra == plain.n_extra > 0
     assert gated.start == plain.start
-    wanted = np.bincount(bench.y) if "place" in settings else np.bincount(bench.extra_c)
+    wanted = np.bincount(bench.y) if "place" in settings else np.bincount(bench.part.extra_c)
     assert [a.wanted for a in gated.admitted] == wanted.tolist()
     assert np.mean(gated.y_pred == bench.y) > 0.8
 
@@ -228,7 +231,7 @@ def test_where_a_class_cannot_be_in_each_fold_all_are_let_in():
     X, y = table((20, 20))
     bench = bench_of((X, y), groups=y)  # one group of each class
     arms = control(copies), control(copies, **GATED)
-    plain, gated = (bench._recipe("arm", arm).x_extra for arm in arms)
+    plain, gated = (bench.recipes.recipe("arm", arm).x_extra for arm in arms)
     assert torch.equal(plain, gated)
     assert bench.outcome("arm", arms[1], X).admitted == ()
 
@@ -329,17 +332,17 @@ def test_one_training_serves_both_snapshots_and_leaves_the_plain_arm_as_it_is():
     config = GANConfig(width=4, z_dim=4, batch_size=16, train_images=640, log_every_images=64, lr_G=5e-3)
     bench = bench_of(arms={"chosen gan": ARMS["chosen gan"]}, config=config)
     last, best, plain = (
-        bench._recipe("arm", Arm(role="treatment", extra=synthetic, snapshot=snapshot)).x_extra
+        bench.recipes.recipe("arm", Arm(role="treatment", extra=synthetic, snapshot=snapshot)).x_extra
         for snapshot in ("last", "best", None)
     )
     assert bench.gan.config_.snapshot == "both"
     alone = bench_of(config=config)
-    assert torch.equal(plain, alone._recipe("arm", ARMS["gan"]).x_extra)
+    assert torch.equal(plain, alone.recipes.recipe("arm", ARMS["gan"]).x_extra)
     assert alone.gan.config_.snapshot == "last"
     assert torch.equal(plain, last)
     assert not torch.equal(best, last)
     with pytest.raises(ConfigError, match="snapshot='best' needs a training that kept snapshots"):
-        alone._recipe("arm", Arm(role="treatment", extra=synthetic, snapshot="best"))
+        alone.recipes.recipe("arm", Arm(role="treatment", extra=synthetic, snapshot="best"))
 
 
 def test_candidates_share_the_generators_of_the_inner_parts():

@@ -327,7 +327,7 @@ def test_a_module_is_taught_the_probabilities_of_what_it_sees_and_the_classes_of
     bench, X_test, _ = bench_of(IMAGES, noting, steps=20)
     SEEN.clear()
     bench.outcome("arm", arm, X_test)
-    teacher = bench._teacher("arm", arm)
+    teacher = bench.recipes.teacher("arm", arm)
     for batch, target in zip(SEEN[20:40], targets[20:40], strict=True):
         added = (batch == 0.987).all((1, 2, 3))
         assert torch.allclose(target[added], teacher(batch[added]), atol=1e-6)
@@ -427,6 +427,6 @@ def test_pixel_smote_is_for_images_up_to_32_pixels_a_side():
 @pytest.mark.parametrize("classifier", ["cnn", "forest"])
 def test_a_teacher_gives_probabilities(classifier):
     bench, _, _ = bench_of(IMAGES, classifier, steps=5)
-    teacher = bench._teacher("arm", ARMS["teacher on copies"])
+    teacher = bench.recipes.teacher("arm", ARMS["teacher on copies"])
     samples = bench.x[:7] if classifier == "cnn" else bench.X[:7].reshape(7, -1)
     assert torch.allclose(teacher(samples).sum(1), torch.ones(7), atol=1e-5)

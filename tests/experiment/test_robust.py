@@ -141,7 +141,7 @@ def test_auto_means_the_same_in_every_seed():
     for s, rows in enumerate(setup.splits.train):
         part, counts = setup.part(s), np.bincount(y[rows])
         expected = np.ptp(counts) if setup.plan.fill == "balance" else (2 * counts.max() - counts).sum()
-        assert len(Bench(setup.plan, part.X, part.y, 0).extra_c) == expected
+        assert len(Bench(setup.plan, part.X, part.y, 0).part.extra_c) == expected
 
 
 def test_auto_goes_by_the_training_parts_and_not_by_classes_that_these_level():
@@ -157,7 +157,7 @@ def test_auto_means_within_a_training_part_what_it_means_outside():
     plan = plan_of(X, y, seeds=3).plan
     assert plan.fill == "balance"
     for inner, _, _ in Bench(plan, X, y, 0)._inner:
-        assert len(inner.extra_c) == np.ptp(np.bincount(inner.c))
+        assert len(inner.part.extra_c) == np.ptp(np.bincount(inner.c))
 
 
 def test_a_fill_that_one_seed_cannot_have_is_refused_before_anything_is_trained(monkeypatch):
@@ -174,9 +174,9 @@ def test_inner_parts_that_cannot_have_the_fill_add_nothing():
     X, y, groups = grouped(UNEVEN)
     setup = plan_of(X, y, fill=0.66, metric="balanced_accuracy")
     bench = Bench(setup.plan, X, y, 0, groups=groups)
-    added = [len(inner.extra_c) for inner, _, _ in bench._inner]
+    added = [len(inner.part.extra_c) for inner, _, _ in bench._inner]
     assert [n == 0 for n in added] == [ratio(inner.y) < 1 / 0.66 for inner, _, _ in bench._inner]
-    assert len(bench.extra_c) > 0 in added
+    assert len(bench.part.extra_c) > 0 in added
     tried = bench.outcome("tuned", tuned(Arm(role="control", extra=copies)), X[:5]).tried
     assert len(tried) == 4
 

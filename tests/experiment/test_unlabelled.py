@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from ganaug import ConfigError, DataError, GANConfig, compare
+from ganaug.errors import GanaugWarning
 from ganaug.experiment import torch_loop
 from ganaug.experiment.arms import ARMS, Arm, copies, near_boundary, pseudo_labelled
 from ganaug.experiment.classifiers import Recipe
@@ -17,6 +19,8 @@ from ganaug.experiment.jobs import bench_of
 from ganaug.experiment.samples import TrainingPart
 from ganaug.experiment.setup import set_up
 from ganaug.mixing.complement import ComplementGenerator
+
+pytestmark = pytest.mark.filterwarnings("ignore:unlabelled samples are used by controls")
 
 TINY = GANConfig(width=4, z_dim=4, batch_size=16, train_images=32)
 ARMS_USED = ["nothing", "oversampling", "pseudo-labels", "gan"]
@@ -73,9 +77,10 @@ def test_the_rest_is_what_is_in_neither_part_of_a_seed(splits):
     setup = prepared(X, y, unlabelled="rest", **splits, **given)
     for s in range(3):
         part = setup.part(s)
-        assert len(part.unlabelled) > 30
-        assert not ids(part.unlabelled) & (ids(part.X) | ids(part.X_test))
+        assert ids(part.unlabelled) == ids(X) - ids(part.X) - ids(part.X_test)  # also what others train on
         assert part.reserve is None  # its labels are for oracles, and there is none
+        assert setup.settings["unlabelled"] == len(part.unlabelled)
+    assert f"{len(part.unlabelled)} unlabelled samples in each seed" in setup.settings["splits"]
 
 
 def test_given_samples_are_those_of_every_seed():
@@ -93,7 +98,7 @@ def numbers_of(X):
 def pseudo_labelled_by(setup, seed=0):
     """Return ids and classes of what the arm with pseudo-labels adds in a seed."""
     bench = bench_of(setup.plan, setup.part(seed), None)
-    recipe = bench._recipe("pseudo-labels", replace(ARMS["pseudo-labels"], place="fill", dose=1.0))
+    recipe = bench.recipes.recipe("pseudo-labels", replace(ARMS["pseudo-labels"], place="fill", dose=1.0))
     return bench.schema.codec.decode(recipe.x_extra), recipe.extra_c
 
 
@@ -108,7 +113,7 @@ def test_pseudo_labels_are_those_of_a_classifier_of_the_labelled_samples():
     assert np.mean(y[numbers] == c.numpy()) < 1 or len(numbers) < 400
     part = setup.part(0)
     bench = bench_of(setup.plan, part, None)
-    said = bench._teacher("arm", ARMS["pseudo-labels"])(bench.x_unlabelled).argmax(1)
+    said = bench.recipes.teacher("arm", ARMS["pseudo-labels"])(bench.part.unlabelled).argmax(1)
     assert said[numbers - 80].tolist() == c.tolist()
 
 
@@ -117,7 +122,7 @@ def test_the_least_sure_tenth_gets_no_pseudo_label():
     setup = prepared(X[:80], y[:80], unlabelled=X[80:], fill=20.0)
     added, c = pseudo_labelled_by(setup)
     bench = bench_of(setup.plan, setup.part(0), None)
-    chance, said = bench._teacher("arm", ARMS["pseudo-labels"])(bench.x_unlabelled).max(1)
+    chance, said = bench.recipes.teacher("arm", ARMS["pseudo-labels"])(bench.part.unlabelled).max(1)
     numbers = numbers_of(added) - 80
     for k in (0, 1):
         mine = chance[said == k].sort().values
@@ -174,7 +179,7 @@ def test_other_unlabelled_samples_are_another_comparison():
     )
     assert first == same != other
     assert first["unlabelled"] == 100
-    assert prepared(X, y, unlabelled="rest", train_size=40).settings["unlabelled"] == "rest"
+    assert prepared(X, y, unlabelled="rest", train_size=40).settings["unlabelled"] == 260
 
 
 def test_a_comparison_with_unlabelled_samples_pairs_the_complement_with_its_twin():
@@ -204,12 +209,12 @@ def test_the_complement_plays_with_unlabelled_samples_and_with_those_of_the_part
     )
     bench = bench_of(setup.plan, setup.part(0), None)
     model = bench._new_classifier()
-    played = torch_loop._without_labels(bench._recipe("arm", ARMS["complement"]))
+    played = torch_loop._without_labels(bench.recipes.recipe("arm", ARMS["complement"]))
     assert len(played) == 40 + len(bench.x)
     assert played.abs().max() <= 1
-    assert bench._complement(ARMS["complement"])(model, played).G is not None
+    assert bench.recipes._complement(ARMS["complement"])(model, played).G is not None
     alone = bench_of(setup.plan, replace(setup.part(0), unlabelled=None), None)
-    assert torch.equal(torch_loop._without_labels(alone._recipe("arm", ARMS["mixes"])), alone.x)
+    assert torch.equal(torch_loop._without_labels(alone.recipes.recipe("arm", ARMS["mixes"])), alone.x)
 
 
 @pytest.mark.parametrize("fakes", ["none", "mixes"])
@@ -224,7 +229,7 @@ def test_the_less_the_game_counts_the_less_it_changes_the_classifier(fakes):
     bench = bench_of(setup.plan, setup.part(0), None)
 
     def weights(**settings):
-        recipe = bench._recipe("arm", Arm(role="control", **settings))
+        recipe = bench.recipes.recipe("arm", Arm(role="control", **settings))
         return bench._trained_model(recipe).weight.detach()
 
     plain = weights()
@@ -313,6 +318,19 @@ def test_all_snapshots_share_the_samples_of_each_class():
     assert (made[:5] < middle).sum() > 2  # of class 0 come first
 
 
+def test_a_share_of_all_snapshots_is_of_both(monkeypatch):
+    from ganaug.experiment.samples import synthetic
+
+    def marked(self, counts, *, random_state, snapshot):
+        return np.full((sum(counts.values()), 1), {"best": 0.0, "last": 1.0}[snapshot]), None
+
+    monkeypatch.setattr(Line, "generate", marked)
+    part = line_part([0] * 8 + [1] * 8, snapshot="all")
+    made = synthetic(part)[:, 0] > part.schema.encode_X(np.array([[0.5]]))[0, 0]
+    for first in (made[:4], made[8:12]):  # half of each class, as a dose takes it
+        assert first.sum() == 2
+
+
 # --- doses by class ----------------------------------------------------------------------------------
 
 
@@ -320,7 +338,7 @@ def test_a_dose_of_each_class_is_the_share_of_its_samples_that_is_used():
     X, y = rows()
     setup = prepared(X, y, arms=["nothing", "oversampling", "gan"], fill=3.0)
     bench = bench_of(setup.plan, setup.part(0), None)
-    recipe = bench._recipe("arm", Arm(role="control", extra=copies, dose=(0.0, 0.5)))
+    recipe = bench.recipes.recipe("arm", Arm(role="control", extra=copies, dose=(0.0, 0.5)))
     used = recipe.extra_c[recipe.used].bincount(minlength=2)
     assert used[0] == 0
     assert used[1] == round(0.5 * int((recipe.extra_c == 1).sum()))
@@ -362,7 +380,7 @@ def test_with_unlabelled_samples_small_classes_leave_room_for_a_thousand():
         few = {"labelled_per_class": 10, "test": (X[:100], y[:100]), "fill": "auto", "arms": None}
         setup = prepared(X[100:300], y[100:300], unlabelled=unlabelled, **few)
         bench = bench_of(setup.plan, setup.part(0), None)
-        assert (bench.c.bincount() + bench.extra_c.bincount()).tolist() == [total] * 2
+        assert (bench.c.bincount() + bench.part.extra_c.bincount()).tolist() == [total] * 2
 
 
 # --- leaks ---------------------------------------------------------------------------------------------
@@ -370,13 +388,35 @@ def test_with_unlabelled_samples_small_classes_leave_room_for_a_thousand():
 
 def test_a_given_sample_that_is_tested_or_trained_on_is_left_out_of_its_seed():
     X, y = rows(120)
-    setup = prepared(X, y, unlabelled=X)  # what a user may well try
-    for s in range(3):
-        part = setup.part(s)
-        assert not len(part.unlabelled)
+    with pytest.raises(ConfigError, match="all 120 are equal to samples of X"):
+        prepared(X, y, unlabelled=X)  # what a user may well try
     setup = prepared(X[:80], y[:80], unlabelled=X)
     assert all(ids(setup.part(s).unlabelled) == ids(X[80:]) for s in range(3))
-    assert "with these 120 unlabelled samples" in setup.settings["splits"]
+    assert "40 unlabelled samples in each seed" in setup.settings["splits"]
+    assert setup.settings["unlabelled"] == 40
+
+
+@pytest.mark.parametrize("divisor", [7, 16, 255])
+def test_equal_samples_are_told_whatever_their_precision(divisor):
+    digits = load_digits()
+    X = digits.images[:300] / divisor
+    with pytest.raises(ConfigError, match="all 300 are equal"):
+        prepared(X, digits.target[:300], unlabelled=X.astype(np.float32), classifier="cnn")
+    table = X.reshape(300, -1)[:, :40] + np.random.default_rng(0).normal(size=(300, 1))
+    setup = prepared(table[:280], digits.target[:280], unlabelled=table.astype(np.float32))
+    assert setup.settings["unlabelled"] == 20
+
+
+def test_unlabelled_samples_that_no_treatment_uses_are_no_secret():
+    X, y = rows(80)
+    with pytest.warns(GanaugWarning, match="used by controls at most: 'gan' does without"):
+        prepared(X[:60], y[:60], unlabelled=X[60:])
+
+
+def test_a_pair_of_samples_and_labels_is_no_unlabelled_sample():
+    X, y = rows(80)
+    with pytest.raises(DataError, match="unlabelled must be samples without labels, or 'rest'"):
+        prepared(X[:60], y[:60], unlabelled=(X[60:], y[60:]))
 
 
 @pytest.mark.parametrize(

@@ -68,15 +68,30 @@ def test_a_step_moves_the_generator_alone_and_leaves_the_classifier_a_gradient()
     assert any(moved(before, model))
 
 
-def test_mixes_are_means_of_two_and_nothing_is_learned_for_them():
+def shown(model, x, **settings):
+    """Return the real and the fake samples of a step with mixes."""
     seen = []
-    model = classifier()
-    complement = ComplementGenerator(model, X, fakes="mixes", batch_size=16, random_state=0)
+    complement = ComplementGenerator(model, x, fakes="mixes", batch_size=16, random_state=0, **settings)
     model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     complement.loss().backward()
-    assert complement.G is None
-    real, fake = seen
+    assert complement.G is None  # nothing is learned
+    return seen
+
+
+def test_a_mixed_image_is_the_mean_of_two():
+    images = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    real, fake = shown(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), images)
     assert torch.allclose(fake, (real + real.roll(1, 0)) / 2)
+
+
+def test_a_mixed_row_has_the_values_of_its_columns_from_rows_of_their_own():
+    numbers = torch.rand(40, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    town = nn.functional.one_hot(torch.arange(40) % 3).float()
+    real, fake = shown(nn.Linear(5, 2), torch.cat([numbers, town], 1), blocks=(1, 1, 3))
+    assert torch.equal(real.sort(0).values, fake.sort(0).values)  # what a column holds stays
+    assert set(map(tuple, fake[:, 2:].tolist())) == set(map(tuple, town[:3].tolist()))  # and a category whole
+    sources = [(fake[:, [k]] == real[:, k]).int().argmax(1) for k in (0, 1)]
+    assert (sources[0] != sources[1]).float().mean() > 0.7
 
 
 def test_the_generator_comes_to_match_the_features_of_a_classifier_that_stands_still():
@@ -237,6 +252,8 @@ def test_the_features_are_the_inputs_of_the_layer_that_gives_the_logits():
     [
         nn.Sequential(nn.Linear(4, 3), nn.Conv1d(1, 1, 1)),
         nn.Sequential(nn.Linear(4, 1)),
+        nn.Sequential(nn.Linear(4, 3), nn.LogSoftmax(1)),  # by which nothing is less than any class
+        nn.Sequential(nn.Linear(4, 3), nn.Softmax(1)),
         nn.Sequential(nn.Linear(4, 6), nn.Unflatten(1, (2, 3))),
         len,
     ],

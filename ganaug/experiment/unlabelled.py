@@ -1,0 +1,98 @@
+"""Unlabelled samples of a comparison, and which of them each seed may see."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ganaug._checks import known_name
+from ganaug.data.schema import Schema
+from ganaug.data.sources import dataset_arrays, is_dataset
+from ganaug.errors import ConfigError, DataError
+from ganaug.experiment.equals import among, keys
+from ganaug.experiment.inputs import as_rows, check_like
+from ganaug.experiment.splits import Splits
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """Samples, and of each seed the rows that it neither trains nor tests on, nor others equal to these."""
+
+    X: Any
+    rows: list[np.ndarray[Any, Any]]
+    note: str  # for the record
+
+    def __len__(self) -> int:
+        """Return how many a seed has at least."""
+        return min(map(len, self.rows))
+
+
+def given_unlabelled(
+    given: Any, schema: Schema, X: Any, splits: Splits, X_test: Any = None
+) -> Unlabelled | None:
+    """Return unlabelled samples, or those of X that "rest" stands for, after checking them.
+
+    Parameters
+    ----------
+    given : array, DataFrame, data set, "rest" or None
+        None are no samples.
+    schema : Schema
+        Of X.
+    X : array or DataFrame
+        Samples of which the seeds train, and test where there is no `X_test`.
+    splits : Splits
+        Of X.
+    X_test : array, DataFrame or None
+        The given test samples.
+
+    Returns
+    -------
+    Unlabelled or None
+
+    Raises
+    ------
+    ConfigError
+        If a seed has no such sample.
+    DataError
+        If they are not like those of X.
+    """
+    if given is None:
+        return None
+    own = keys(schema, X)
+    tested = None if X_test is None else keys(schema, X_test)
+    rest = isinstance(given, str)
+    if rest:
+        known_name("unlabelled", given, ["rest"])
+    else:
+        given = _like(given, schema)
+    there, rows = own if rest else keys(schema, given), []
+    for s, train in enumerate(splits.train):
+        held_out = own[splits.test[s]] if splits.test is not None else tested
+        assert held_out is not None
+        offered = splits.rest(s, len(own)) if rest else np.arange(len(there))
+        rows.append(offered[~among(there[offered], own[train], held_out)])
+    least, most = min(map(len, rows)), max(map(len, rows))
+    if not least and rest:
+        raise ConfigError(
+            "unlabelled='rest' takes the samples that are in neither part, nor equal to one that is, and "
+            "there are none; set train_size, or labelled_per_class with a given test set."
+        )
+    if not least:
+        raise ConfigError(
+            f"unlabelled must have samples that no seed trains or tests on; all {len(there)} are equal to "
+            "samples of X or of the test set. Take them out of X, or set unlabelled='rest'."
+        )
+    n = str(least) if least == most else f"{least} to {most}"
+    note = f"{n} unlabelled samples in each seed, most or all of them the same: the interval is about these"
+    return Unlabelled(X if rest else given, rows, note)
+
+
+def _like(given: Any, schema: Schema) -> Any:
+    try:
+        X = as_rows(dataset_arrays(given)[0] if is_dataset(given) else given)
+    except ValueError as error:
+        raise DataError(f"unlabelled must be samples without labels, or 'rest'; {error}.") from error
+    if not np.ndim(X) or not len(X):
+        raise DataError(f"unlabelled must be samples like those of X, or 'rest'; got {given!r}.")
+    check_like("unlabelled", X, schema)
+    return X
