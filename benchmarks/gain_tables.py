@@ -6,8 +6,6 @@ from typing import Any
 import pandas as pd
 from common import RESULTS, markdown
 
-GROUPS = ("few", "few objects", "alone", "objects alone", "imbalanced", "imbalanced objects", "rare", "rows")
-
 
 def interval(gain: list[float] | None) -> str:
     """Return a gain with its interval."""
@@ -135,7 +133,7 @@ def gain_blocks() -> dict[str, str]:
         "gain-cells": verdicts,
         "gain-published": published_table(cells),
     }
-    for group in GROUPS:
+    for group in dict.fromkeys(groups.values()):
         marker = group.replace(" ", "-")
         found[f"gain-arms-{marker}"] = arms_table(cells, groups, group)
         found[f"gain-levers-{marker}"] = levers_table(cells, groups, group)
