@@ -87,9 +87,23 @@ def given_unlabelled(
     return Unlabelled(X if rest else given, rows, note)
 
 
+class _Alike:
+    """The samples of a data set, whose items may be samples alone, with a label that nobody asks for."""
+
+    def __init__(self, dataset: Any):
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, i: int) -> tuple[Any, int]:
+        item = self.dataset[i]
+        return (item[0] if isinstance(item, (tuple, list)) else item), 0
+
+
 def _like(given: Any, schema: Schema) -> Any:
     try:
-        X = as_rows(dataset_arrays(given)[0] if is_dataset(given) else given)
+        X = as_rows(dataset_arrays(_Alike(given))[0] if is_dataset(given) else given)
     except ValueError as error:
         raise DataError(f"unlabelled must be samples without labels, or 'rest'; {error}.") from error
     if not np.ndim(X) or not len(X):

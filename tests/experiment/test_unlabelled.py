@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from torch.utils.data import TensorDataset
 
 from ganaug import ConfigError, DataError, GANConfig, compare
 from ganaug.errors import GanaugWarning
@@ -454,11 +455,15 @@ def test_the_primary_treatment_that_was_asked_for_is_the_one_judged_or_none():
 def test_unlabelled_data_sets_are_taken_without_their_labels():
     X = np.random.default_rng(0).integers(0, 255, (60, 8, 8), dtype=np.uint8)
     y = np.arange(60) % 2
-    more = [(row, 7) for row in X[40:]]
-    setup = prepared(
-        X[:40], y[:40], unlabelled=Listed(more), arms=["nothing", "mixes", "complement"], classifier="cnn"
-    )
-    assert setup.part(0).unlabelled.shape[1:] == (8, 8)
+    for more in (
+        Listed([(row, 7) for row in X[40:]]),
+        Listed(list(X[40:])),
+        TensorDataset(torch.tensor(X[40:])),
+    ):
+        setup = prepared(
+            X[:40], y[:40], unlabelled=more, arms=["nothing", "mixes", "complement"], classifier="cnn"
+        )
+        assert np.array_equal(setup.part(0).unlabelled, X[40:])
 
 
 class Listed:
