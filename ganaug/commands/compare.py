@@ -108,8 +108,8 @@ def compare(
         str | None,
         typer.Option(
             metavar="rest|DATA",
-            help="More samples, whose labels are not used: all that --train-size (or --labelled, where DATA "
-            "has a test part) leaves over in a seed, or a folder or file like DATA.",
+            help="More samples, whose labels are not used: all that --train-size or --labelled leave over in "
+            "a seed, or a folder or file like DATA.",
         ),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of a torch classifier.")] = 400,

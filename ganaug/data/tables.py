@@ -61,6 +61,11 @@ class TableCodec:
         return tuple(width for part in self.parts for width in part.blocks)
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths of the columns in an encoded row, each of all its blocks; a constant one has none."""
+        return tuple(sum(part.blocks) for part in self.parts if part.blocks)
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of an encoded row: (sum of the blocks,)."""
         return (sum(self.blocks),)

@@ -13,12 +13,12 @@ from torch.nn.parameter import is_lazy
 
 from ganaug._checks import finite, known_name, listed
 from ganaug.data.images import ImageCodec
-from ganaug.data.schema import Schema
+from ganaug.data.schema import Schema, take
 from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError, DataError, GanaugWarning
 from ganaug.experiment.arms import ARMS, DEFAULT_ARMS, UNLABELLED_ARMS, Arm
 from ganaug.experiment.classifiers import build_classifier, scoring_method, weight_parameter
-from ganaug.experiment.equals import among, keys
+from ganaug.experiment.equals import digests
 from ganaug.experiment.metrics import RANKINGS
 from ganaug.experiment.preprocessing import has_categories
 from ganaug.experiment.recalls import LEAST_SAMPLES
@@ -91,10 +91,13 @@ def fitting_arms(
         data = "numeric table"
     if data == "image" and max(schema.codec.shape[1:]) <= SMALL_SIDE:
         data = "small image"
+    x = schema.encode_X(take(X, np.arange(2)))
+    asked = any(a.complement for arm in chosen.values() for a in (arm, *arm.among))
+    plays = asked and feature_layer(model, x) is not None
     reasons = {
         name: "unlabelled samples; set `unlabelled`"
         if arm.asks_unlabelled and not unlabelled
-        else _unfit(arm, data, model, metric, schema)
+        else _unfit(arm, data, model, metric, schema, plays)
         for name, arm in chosen.items()
     }
     refused = [f"{name!r} needs {reason}" for name, reason in reasons.items() if reason]
@@ -103,10 +106,10 @@ def fitting_arms(
     return {name: arm for name, arm in chosen.items() if not reasons[name]}
 
 
-def _unfit(arm: Arm, data: str, model: Any, metric: str, schema: Schema) -> str:
-    """Return what an arm needs and does not get, or nothing."""
+def _unfit(arm: Arm, data: str, model: Any, metric: str, schema: Schema, plays: bool) -> str:
+    """Return what an arm needs and does not get, or nothing; a generator `plays` against the model or not."""
     if arm.among:
-        return next(filter(None, (_unfit(a, data, model, metric, schema) for a in arm.among)), "")
+        return next(filter(None, (_unfit(a, data, model, metric, schema, plays) for a in arm.among)), "")
     if isinstance(arm.dose, tuple) and len(arm.dose) != len(schema.labels):
         return f"a dose for each of the {len(schema.labels)} classes; got {len(arm.dose)}"
     needed = "image" if arm.classic or arm.mix == "cutmix" else arm.data
@@ -119,8 +122,8 @@ def _unfit(arm: Arm, data: str, model: Any, metric: str, schema: Schema) -> str:
         return f"a torch classifier, which is trained batch by batch; {type(model).__name__} is none"
     if arm.complement is not None and not stepwise:
         return f"a torch classifier, against which the generator plays; {type(model).__name__} is none"
-    if arm.complement is not None and feature_layer(model, torch.zeros(2, *schema.codec.shape)) is None:
-        return f"a classifier that ends in a Linear layer; {type(model).__name__} does not"
+    if arm.complement is not None and not plays:
+        return f"a classifier that returns the logits of a Linear layer; {type(model).__name__} does not"
     weighted = arm.class_weights or arm.labels != "hard" or arm.weight != 1
     taught = arm.labels == "teacher" or arm.extra in TAUGHT
     if weighted and not stepwise and weight_parameter(model) is None:
@@ -282,12 +285,10 @@ def given_groups(groups: Any, n: int) -> np.ndarray[Any, Any]:
 
 def shared_samples(schema: Schema, X: Any, splits: Splits, given_test: Any) -> int:
     """Return how many test samples of a seed are equal to one of its training samples, at the most."""
-    own = keys(schema, X)
-    if splits.test is None:
-        tests = [keys(schema, given_test[0])] * len(splits.train)
-    else:
-        tests = [own[rows] for rows in splits.test]
-    return max(int(among(test, own[rows]).sum()) for test, rows in zip(tests, splits.train, strict=True))
+    own = digests(schema, X)
+    given = digests(schema, given_test[0]) if splits.test is None else np.empty(0)
+    tests = [given] * len(splits.train) if splits.test is None else [own[rows] for rows in splits.test]
+    return max(int(np.isin(test, own[rows]).sum()) for test, rows in zip(tests, splits.train, strict=True))
 
 
 def check_parts(y: np.ndarray[Any, Any], splits: Splits) -> None:

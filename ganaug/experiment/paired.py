@@ -130,8 +130,8 @@ def compare(
     unlabelled : array, DataFrame, data set, "rest" or None, default=None
         More samples, whose labels nobody knows, for the arms that use them ("pseudo-labels", "mixes",
         "complement"); "rest" are all samples of X that a seed neither trains nor tests on, without their
-        labels: there are such with `train_size`, or `labelled_per_class` and a given test set. Those equal
-        to a training or test sample of a seed are left out there; `groups` does not know of them.
+        labels: there are such with `train_size` or `labelled_per_class`. Those equal to a training or test
+        sample of a seed are left out there; `groups` does not know of them.
     out : str, Path or None, default=None
         A new folder, in which each finished cell and generator is kept, and the result for ``ganaug report``.
     resume : bool, default=False

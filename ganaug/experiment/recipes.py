@@ -13,6 +13,7 @@ from torch import Tensor
 from ganaug._checks import finite
 from ganaug._random import derive
 from ganaug.data.schema import take
+from ganaug.data.tables import TableCodec
 from ganaug.errors import ConfigError
 from ganaug.experiment.arms import Arm, TrainingPart
 from ganaug.experiment.classic import COMPOSES, BatchTransform, classic_transform
@@ -21,7 +22,7 @@ from ganaug.experiment.judges import out_of_fold_judges
 from ganaug.experiment.order import mixed_rows, swap_mask
 from ganaug.experiment.plan import Plan
 from ganaug.experiment.samples import copied_rows
-from ganaug.mixing.complement import ComplementGenerator
+from ganaug.mixing.complement import ComplementGenerator, shuffled
 from ganaug.mixing.gate import GATES, Admitted, Guard, admit, agreement
 
 SMOOTH = 0.1
@@ -83,9 +84,13 @@ class Recipes:
     def _complement(self, arm: Arm) -> Callable[[Any, Tensor], ComplementGenerator] | None:
         if arm.complement is None:
             return None
+        codec = self.part.schema.codec
+        fakes: Any = arm.complement
+        if fakes == "mixes" and isinstance(codec, TableCodec):  # a column may have several blocks
+            fakes = partial(shuffled, widths=codec.widths)
         return partial(
             ComplementGenerator,
-            fakes=arm.complement,
+            fakes=fakes,
             batch_size=self.plan.batch_size,
             transform=self._transform(arm, "unlabelled"),
             blocks=self.part.schema.blocks or (),

@@ -181,8 +181,9 @@ def set_up(
     there = given_unlabelled(unlabelled, schema, X, splits, given_test and given_test[0])
     if there is not None and not any(chosen[name].uses_unlabelled for name in treatments_of(chosen)):
         warnings.warn(
-            f"unlabelled samples are used by controls at most: {listed(treatments_of(chosen))} does without. "
-            "The treatments that use them need a torch classifier, e.g. 'mlp'.",
+            "unlabelled samples are used by controls at most, and by none of the treatments "
+            f"({listed(treatments_of(chosen))}). Those that use them, such as 'pseudo-labels + complement', "
+            "need a torch classifier that ends in a Linear layer, e.g. 'mlp'.",
             GanaugWarning,
             stacklevel=3,
         )

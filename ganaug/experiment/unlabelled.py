@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from ganaug._checks import known_name
-from ganaug.data.schema import Schema
+from ganaug.data.schema import Schema, take
 from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError, DataError
-from ganaug.experiment.equals import among, keys
+from ganaug.experiment.equals import among
 from ganaug.experiment.inputs import as_rows, check_like
 from ganaug.experiment.splits import Splits
 
@@ -58,24 +58,23 @@ def given_unlabelled(
     """
     if given is None:
         return None
-    own = keys(schema, X)
-    tested = None if X_test is None else keys(schema, X_test)
     rest = isinstance(given, str)
     if rest:
         known_name("unlabelled", given, ["rest"])
     else:
         given = _like(given, schema)
-    there, rows = own if rest else keys(schema, given), []
+    there = X if rest else given
+    known = np.zeros(len(there), dtype=bool) if X_test is None else among(schema, there, X_test)
+    rows = []
     for s, train in enumerate(splits.train):
-        held_out = own[splits.test[s]] if splits.test is not None else tested
-        assert held_out is not None
-        offered = splits.rest(s, len(own)) if rest else np.arange(len(there))
-        rows.append(offered[~among(there[offered], own[train], held_out)])
+        own = take(X, train if splits.test is None else np.concatenate([train, splits.test[s]]))
+        offered = splits.rest(s, len(there)) if rest else np.arange(len(there))
+        rows.append(offered[~known[offered] & ~among(schema, take(there, offered), own)])
     least, most = min(map(len, rows)), max(map(len, rows))
     if not least and rest:
         raise ConfigError(
             "unlabelled='rest' takes the samples that are in neither part, nor equal to one that is, and "
-            "there are none; set train_size, or labelled_per_class with a given test set."
+            "there are none; set train_size or labelled_per_class."
         )
     if not least:
         raise ConfigError(
@@ -84,7 +83,7 @@ def given_unlabelled(
         )
     n = str(least) if least == most else f"{least} to {most}"
     note = f"{n} unlabelled samples in each seed, most or all of them the same: the interval is about these"
-    return Unlabelled(X if rest else given, rows, note)
+    return Unlabelled(there, rows, note)
 
 
 class _Alike:
@@ -98,14 +97,16 @@ class _Alike:
 
     def __getitem__(self, i: int) -> tuple[Any, int]:
         item = self.dataset[i]
-        return (item[0] if isinstance(item, (tuple, list)) else item), 0
+        pair = isinstance(item, (tuple, list)) and len(item) < 3 and hasattr(item[0], "shape")
+        return (item[0] if pair else item), 0
 
 
 def _like(given: Any, schema: Schema) -> Any:
     try:
         X = as_rows(dataset_arrays(_Alike(given))[0] if is_dataset(given) else given)
     except ValueError as error:
-        raise DataError(f"unlabelled must be samples without labels, or 'rest'; {error}.") from error
+        reason = str(error).rstrip(".")
+        raise DataError(f"unlabelled must be samples without labels, or 'rest'; {reason}.") from error
     if not np.ndim(X) or not len(X):
         raise DataError(f"unlabelled must be samples like those of X, or 'rest'; got {given!r}.")
     check_like("unlabelled", X, schema)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -22,6 +23,7 @@ Z_DIM, WIDTH = 32, {"image": 16, "table": 64}
 LEARNING_RATE, BETAS = 1e-3, (0.5, 0.999)
 
 Transform = Callable[[Tensor], Tensor]
+Fakes = Callable[[Tensor, torch.Generator], Tensor]
 
 
 class ComplementGenerator:
@@ -38,10 +40,11 @@ class ComplementGenerator:
         The classifier, from samples to logits (n, n_classes), with a `Linear` layer at its end.
     x : Tensor of shape (n, *shape)
         Unlabelled samples as the model takes them, with values in [-1, 1]; images have channels first.
-    fakes : {"generator", "mixes", "none"}, default="generator"
+    fakes : {"generator", "mixes", "none"} or callable, default="generator"
         What counts as no class: samples of the generator, or, to compare with, mixes of unlabelled samples,
         for which nothing is learned, or nothing at all. An image is mixed of two, by their mean; a row of
-        as many as it has columns, each with the value of another one.
+        as many as it has blocks, each from another one. A function of your own returns fake samples
+        (batch_size, *shape) of unlabelled ones and a torch Generator.
     weight : float, default=0.5
         What the losses of the game count beside the caller's own.
     entropy : float, default=0.3
@@ -90,7 +93,7 @@ class ComplementGenerator:
         model: nn.Module,
         x: Tensor,
         *,
-        fakes: Literal["generator", "mixes", "none"] = "generator",
+        fakes: Literal["generator", "mixes", "none"] | Fakes = "generator",
         weight: float = 0.5,
         entropy: float = 0.3,
         batch_size: int = 64,
@@ -98,7 +101,8 @@ class ComplementGenerator:
         blocks: tuple[int, ...] = (),
         random_state: Seed = None,
     ):
-        known_name("fakes", fakes, ["generator", "mixes", "none"])
+        if not callable(fakes):
+            known_name("fakes", fakes, ["generator", "mixes", "none"])
         number("weight", weight, low=0)
         number("entropy", entropy, low=0)
         number("batch_size", batch_size, low=2, integer=True)
@@ -115,8 +119,9 @@ class ComplementGenerator:
                 f"{float(x.max()):g}. Scale the samples, or let the model do so."
             )
         self.model, self.x, self.transform = model, x, transform
-        self.blocks = blocks
-        self.fakes, self.weight, self.entropy = fakes, weight, entropy
+        self.weight, self.entropy = weight, entropy
+        mixed = means if x.ndim == 4 else partial(shuffled, widths=blocks)
+        self.fakes: str | Fakes = mixed if fakes == "mixes" else fakes
         self.batch_size, self.seed = batch_size, as_seed(random_state)
         try:
             last = feature_layer(model, x[[0, -1]])
@@ -161,7 +166,7 @@ class ComplementGenerator:
         undecided = -(real_logits.softmax(1) * real_logits.log_softmax(1)).sum(1).mean()
         if self.fakes == "none":
             return self.entropy * undecided
-        x_fake = self._fakes(x, noise)
+        x_fake = self._fake(x, noise)
         shown = x_fake.detach().requires_grad_(self.G is not None)
         with _statistics_kept(self.model):
             fake_logits, fake_features = self._judged(shown.clone())  # which a model may write over
@@ -179,19 +184,14 @@ class ComplementGenerator:
         game = LOSS.discriminator(evidence(real_logits), evidence(fake_logits)).mean()
         return self.weight * game + self.entropy * undecided
 
-    def _fakes(self, x: Tensor, noise: torch.Generator) -> Tensor:
-        """Return samples of no class: from the generator, or mixed from those of a batch."""
-        if self.G is None:
-            return (x + x.roll(1, 0)) / 2 if x.ndim == 4 else self._shuffled(x, noise)
+    def _fake(self, x: Tensor, noise: torch.Generator) -> Tensor:
+        """Return samples of no class: from the generator, or made of those of a batch."""
+        if callable(self.fakes):
+            return self.fakes(x, noise)
+        assert self.G is not None
         z = torch.randn(len(x), Z_DIM, generator=noise).to(x.device)
         x_fake: Tensor = self.G(z, torch.zeros(len(x), dtype=torch.int64, device=x.device))
         return x_fake.to(x.dtype)
-
-    def _shuffled(self, x: Tensor, noise: torch.Generator) -> Tensor:
-        """Return rows (n, n_features) in which the values of each column come from rows of their own."""
-        widths = torch.tensor(self.blocks or [1] * x.shape[1])
-        source = torch.rand(len(x), len(widths), generator=noise).argsort(0).repeat_interleave(widths, dim=1)
-        return x.gather(0, source.to(x.device))
 
     def _judged(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the classifier's logits, and what its last layer sees."""
@@ -202,6 +202,23 @@ class ComplementGenerator:
         finally:
             hook.remove()
         return logits.float(), seen[-1].float().flatten(1)
+
+
+def means(x: Tensor, noise: torch.Generator) -> Tensor:
+    """Return the mean of each sample of a batch and the one before it."""
+    return (x + x.roll(1, 0)) / 2
+
+
+def shuffled(x: Tensor, noise: torch.Generator, *, widths: tuple[int, ...] = ()) -> Tensor:
+    """Return rows (n, n_features) whose blocks, of these widths or numbers, come from rows of their own.
+
+    With one block there would be nothing to mix, and rows are means of two.
+    """
+    sizes = torch.tensor(widths or [1] * x.shape[1])
+    if len(sizes) == 1:
+        return means(x, noise)
+    source = torch.rand(len(x), len(sizes), generator=noise).argsort(0).repeat_interleave(sizes, dim=1)
+    return x.gather(0, source.to(x.device))
 
 
 def feature_layer(model: Any, x: Tensor) -> nn.Linear | None:
@@ -224,9 +241,19 @@ def feature_layer(model: Any, x: Tensor) -> nn.Linear | None:
             hook.remove()
         for part, training in modes:
             part.training = training
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2 or _normalised(logits):
         return None
-    return fired[-1][0] if fired and torch.equal(fired[-1][1], logits) else None
+    alike = [(layer, output) for layer, output in fired if output.shape == logits.shape]
+    own = [layer for layer, output in alike if torch.allclose(output.float(), logits.float(), equal_nan=True)]
+    layers = own or [layer for layer, _ in alike]
+    return layers[-1] if layers else None
+
+
+def _normalised(logits: Tensor) -> bool:
+    """Return whether logits are probabilities or their logarithms, which say nothing of any class at all."""
+    logits = logits.float()
+    sums = logits.sum(1) if (logits >= 0).all() else logits.logsumexp(1).exp()
+    return torch.allclose(sums, torch.ones_like(sums), atol=1e-4)
 
 
 @contextmanager

@@ -447,7 +447,7 @@ def test_classic_augmentation_is_fitted_on_training_samples_alone(monkeypatch):
         seen.append(len(x))
         return lambda batch: batch
 
-    monkeypatch.setattr("ganaug.experiment.bench.classic_transform", noted)
+    monkeypatch.setattr("ganaug.experiment.recipes.classic_transform", noted)
     run(arms=["classic", "gan + classic"], steps=1)
     assert seen == [15] * 6
 

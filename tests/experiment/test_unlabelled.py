@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from torch.utils.data import TensorDataset
 
@@ -238,6 +237,23 @@ def test_the_less_the_game_counts_the_less_it_changes_the_classifier(fakes):
     assert change[0] < 1e-4 < change[1] < change[2]
 
 
+def test_a_mixed_row_of_a_frame_has_whole_columns_of_others():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"paid": np.where(rng.random(80) < 0.6, 0.0, rng.lognormal(size=80)), "b": rng.random(80)}
+    )
+    y = np.arange(80) % 2
+    setup = prepared(frame, y, arms=["nothing", "mixes", "complement"], classifier="mlp")
+    bench = bench_of(setup.plan, setup.part(0), None)
+    rival = bench.recipes._complement(ARMS["mixes"])(bench._new_classifier(), bench.x)
+    fake = rival.fakes(bench.x, torch.Generator().manual_seed(0))
+    widths = bench.schema.codec.widths
+    assert len(widths) == 2 < len(bench.schema.blocks)  # the paid amount has a scalar and places
+    for mine, theirs in zip(fake.split(widths, 1), bench.x.split(widths, 1), strict=True):
+        assert sorted(mine.tolist()) == sorted(theirs.tolist())
+    assert not (fake[:, None] == bench.x[None]).all(2).any(1).all()
+
+
 def test_the_complement_needs_a_torch_classifier():
     X, y = rows(80)
     with pytest.raises(ConfigError, match="needs a torch classifier, against which the generator plays"):
@@ -397,20 +413,31 @@ def test_a_given_sample_that_is_tested_or_trained_on_is_left_out_of_its_seed():
     assert setup.settings["unlabelled"] == 40
 
 
-@pytest.mark.parametrize("divisor", [7, 16, 255])
-def test_equal_samples_are_told_whatever_their_precision(divisor):
-    digits = load_digits()
-    X = digits.images[:300] / divisor
-    with pytest.raises(ConfigError, match="all 300 are equal"):
-        prepared(X, digits.target[:300], unlabelled=X.astype(np.float32), classifier="cnn")
-    table = X.reshape(300, -1)[:, :40] + np.random.default_rng(0).normal(size=(300, 1))
-    setup = prepared(table[:280], digits.target[:280], unlabelled=table.astype(np.float32))
-    assert setup.settings["unlabelled"] == 20
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_equal_samples_are_told_whatever_their_precision(dtype):
+    X = np.random.default_rng(0).random((120, 8, 8)).astype(np.float32)
+    y = np.arange(120) % 2
+    with pytest.raises(ConfigError, match="all 120 are equal"):
+        prepared(X, y, unlabelled=X.astype(dtype), classifier="cnn")
+    values = np.random.default_rng(1).permutation(np.linspace(0, 7, 200))
+    values[:2] = -1, 8  # what is beyond the range of X is encoded as its end
+    frame = pd.DataFrame({"a": values, "town": ["Ulm", "Bonn"] * 100})
+    given = {"test": (frame[150:], y[:50]), "labelled_per_class": 9}
+    setup = prepared(frame[:100], y[:100], unlabelled=frame.astype({"a": dtype}), **given)
+    assert [len(setup.part(s).unlabelled) for s in range(3)] == [200 - 50 - 18] * 3
+
+
+def test_nearly_equal_samples_are_not_equal():
+    rng = np.random.default_rng(0)
+    X, y = rng.lognormal(3, 1, (4000, 1)), np.arange(4000) % 2
+    setup = prepared(X[:2000], y[:2000], test=(X[2000:3000], y[2000:3000]), unlabelled=X[3000:])
+    assert setup.settings["test_samples_in_training"] == 0
+    assert setup.settings["unlabelled"] >= 995
 
 
 def test_unlabelled_samples_that_no_treatment_uses_are_no_secret():
     X, y = rows(80)
-    with pytest.warns(GanaugWarning, match="used by controls at most: 'gan' does without"):
+    with pytest.warns(GanaugWarning, match=r"by none of the treatments \('gan'\)"):
         prepared(X[:60], y[:60], unlabelled=X[60:])
 
 

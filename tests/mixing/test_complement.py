@@ -12,7 +12,7 @@ from torch import nn
 
 from ganaug.adversarial.complement import evidence, feature_distance
 from ganaug.errors import ConfigError, DataError
-from ganaug.mixing.complement import ComplementGenerator
+from ganaug.mixing.complement import ComplementGenerator, feature_layer, shuffled
 
 X = torch.rand(200, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
@@ -90,6 +90,8 @@ def test_a_mixed_row_has_the_values_of_its_columns_from_rows_of_their_own():
     real, fake = shown(nn.Linear(5, 2), torch.cat([numbers, town], 1), blocks=(1, 1, 3))
     assert torch.equal(real.sort(0).values, fake.sort(0).values)  # what a column holds stays
     assert set(map(tuple, fake[:, 2:].tolist())) == set(map(tuple, town[:3].tolist()))  # and a category whole
+    one = torch.rand(30, 3)
+    assert torch.allclose(shuffled(one, torch.Generator(), widths=(3,)), (one + one.roll(1, 0)) / 2)
     sources = [(fake[:, [k]] == real[:, k]).int().argmax(1) for k in (0, 1)]
     assert (sources[0] != sources[1]).float().mean() > 0.7
 
@@ -245,6 +247,40 @@ def test_the_features_are_the_inputs_of_the_layer_that_gives_the_logits():
     assert complement._last is model.head
     complement.loss().backward()
     assert model.spare.weight.grad is None
+
+
+class Scaled(nn.Module):
+    """Divides its logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(4, 3, bias=False)
+
+    def forward(self, x):
+        return self.head(x) / 2
+
+
+def test_scaled_logits_and_samples_that_give_no_number_are_no_obstacle():
+    model = Scaled()
+    complement = ComplementGenerator(model, X, random_state=0)
+    assert complement._last is model.head
+    standardised = nn.Sequential(nn.InstanceNorm1d(1), nn.Flatten(), nn.Linear(4, 2))
+    assert feature_layer(standardised, torch.full((2, 1, 4), torch.nan)) is standardised[2]
+
+
+def test_fakes_may_be_made_by_a_function():
+    seen = []
+
+    def noise(x, generator):
+        seen.append(torch.rand(x.shape, generator=generator) * 2 - 1)
+        return seen[-1]
+
+    complement = ComplementGenerator(classifier(), X, fakes=noise, batch_size=16, random_state=0)
+    complement.loss().backward()
+    assert complement.G is None
+    assert seen[0].shape == (16, 4)
+    with pytest.raises(ConfigError, match="fakes must be one of"):
+        ComplementGenerator(classifier(), X, fakes="noise")
 
 
 @pytest.mark.parametrize(
