@@ -62,7 +62,7 @@ def print_table(result: "Comparison") -> None:
     console.print(_rows(metric, result.table.drop(columns=left_out, errors="ignore")))
     gains = [result.gain_over_twin(arm) for arm in result.treatments.index]
     twins = result.treatments[["twin"]].assign(over_twin=["" if g is None else interval(g) for g in gains])
-    title = "treatments against their twins, which differ in the added samples only"
+    title = "treatments against their twins, the same but for what the generator makes"
     if "worth" in result.treatments:
         twins = twins.assign(worth_in_real_samples=result.treatments["worth"])
     console.print(_rows(title, twins))

@@ -82,7 +82,7 @@ def given_unlabelled(
             "samples of X or of the test set. Take them out of X, or set unlabelled='rest'."
         )
     n = str(least) if least == most else f"{least} to {most}"
-    note = f"{n} unlabelled samples in each seed, most or all of them the same: the interval is about these"
+    note = f"{n} unlabelled samples in each seed, many or all of them the same: the interval is about these"
     return Unlabelled(there, rows, note)
 
 
