@@ -126,8 +126,8 @@ def gain_blocks() -> dict[str, str]:
     groups = result["groups"]
     verdicts = (
         f"{cells_table(cells)}\n\nThe treatments, named beforehand, against the best control: "
-        f"{counts(cells)}. A gain is over the control that was best on the other seeds, and may differ from the "
-        f"difference of the two scores. {facts}{todo}"
+        f"{counts(cells)}. A gain is over the control that was best on the other seeds, and may differ from "
+        f"the difference of the two scores. {facts}{todo}"
     )
     found = {
         "gain": f"{verdicts} [How, and everything else that was tried](benchmarks/README.md).",
