@@ -105,6 +105,7 @@ def test_ordinary_flaws_of_a_generator_of_photographs_are_no_leak():
     assert found == {what: set() for what in found}
 
 
+@pytest.mark.slow
 def test_false_alarms_over_ten_splits_of_photographs():
     assert sum(len(_leaked(*halves, POLICIES)) for halves in _ten_halves(_photographs())) <= 1
 

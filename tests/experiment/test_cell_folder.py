@@ -211,7 +211,7 @@ def test_a_classifier_that_always_fails_is_an_error():
         run(classifier=AlwaysFails())
 
 
-@pytest.mark.parametrize("jobs", [{}, {"n_jobs": 4}])
+@pytest.mark.parametrize("jobs", [{}, pytest.param({"n_jobs": 4}, marks=pytest.mark.slow)])
 def test_a_time_limit_leaves_three_seeds_at_least_and_every_arm_of_each(jobs):
     result = run(seeds=6, max_minutes=0, **jobs)
     assert [(c.arm, c.seed) for c in result.cells] == [

@@ -360,7 +360,7 @@ def test_no_arm_but_the_oracle_feeds_on_the_reserve():
     arm = Arm(role="control", extra=lambda part: parts.append(part) or copies(part))
     bench, X_test, _ = bench_of(WINE, "logistic")
     with_reserve = bench.outcome("arm", arm, X_test).y_score
-    bench.reserve = None
+    bench.recipes.part = replace(bench.part, reserve=None)
     assert np.array_equal(bench.outcome("arm", arm, X_test).y_score, with_reserve)
     with pytest.raises(ConfigError, match="needs real samples set aside"):
         bench.outcome("reserve", ARMS["reserve"], X_test)

@@ -60,7 +60,10 @@ def drawn(dataset, **kwargs):
 
 
 class TestWorkers:
-    @pytest.mark.parametrize(("start", "persistent"), [("fork", False), ("fork", True), ("spawn", True)])
+    @pytest.mark.parametrize(
+        ("start", "persistent"),
+        [("fork", False), ("fork", True), pytest.param("spawn", True, marks=pytest.mark.slow)],
+    )
     def test_workers_change_neither_samples_nor_order(self, drawings_gan, start, persistent):
         train = AugmentedDataset(Drawings(), drawings_gan, swap=0.5, weight=0.5, transform=pil_to_tensor)
         alone = drawn(train)

@@ -247,7 +247,7 @@ class Flat(nn.Module):
         return self.G(z if self.awake or self.training else torch.zeros_like(z), c)
 
 
-@pytest.mark.parametrize("stop", [64, 128, 192, 320])
+@pytest.mark.parametrize("stop", [64, *(pytest.param(n, marks=pytest.mark.slow) for n in (128, 192, 320))])
 def test_a_run_that_began_without_spread_goes_on_the_same_after_a_stop(digits, tmp_path, stop: int) -> None:
     """The explosion sends it back to the first state, which must still be there after the stop."""
 

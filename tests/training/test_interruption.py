@@ -76,7 +76,7 @@ def test_a_kill_at_a_random_moment_loses_nothing_of_the_result(folder: Path) -> 
     assert_as_undisturbed(folder, "killed")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_at_a_random_moment_writes_a_checkpoint_and_says_how_to_go_on(folder: Path, number) -> None:
     name = number.name
     code, shown = stopped(folder, name, number)
