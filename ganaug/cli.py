@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ganaug._launch import OF_FIRST, world
 from ganaug.commands.audit import audit
 from ganaug.commands.compare import compare
 from ganaug.commands.config_file import configured
@@ -72,14 +73,18 @@ def main() -> None:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    if world().rank:
+        return  # the first process has the same ones
     kind = "warning" if issubclass(category, GanaugWarning) else category.__name__
     typer.echo(shown(f"{kind}: {' '.join(str(message).split())}"), err=True)
 
 
 def _fail(error: Exception, code: int) -> None:
-    text = " ".join(str(error).split())
-    _tell_json(text, code)
-    typer.echo(shown(f"error: {text}"), err=True)
+    rank, text = world().rank, " ".join(str(error).split())
+    if not rank:
+        _tell_json(text, code)
+    if OF_FIRST not in getattr(error, "__notes__", ()):
+        typer.echo(shown(f"rank {rank}: error: {text}" if rank else f"error: {text}"), err=True)
     sys.exit(code)
 
 

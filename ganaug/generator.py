@@ -1,6 +1,8 @@
 """ConditionalGAN: learn one generator per class from labelled data, and draw from it."""
 
+import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,13 @@ from ganaug.data.schema import Schema, kind_of
 from ganaug.data.sources import dataset_arrays, is_dataset
 from ganaug.errors import ConfigError, TrainingDivergedError
 from ganaug.evaluation.leak import Leak
+from ganaug.shards import of_files
 from ganaug.training.batches import BalancedBatches
 from ganaug.training.drawing import Drawing
 from ganaug.training.game import resolve_game
 from ganaug.training.leaks import find_leaks
 from ganaug.training.observers import Beginning, observed
+from ganaug.training.ranks import Ranks
 from ganaug.training.run import RunFolder, data_digest
 from ganaug.training.saved import (
     GENERATOR,
@@ -31,7 +35,7 @@ from ganaug.training.saved import (
     load_generator,
     save_generator,
 )
-from ganaug.training.session import run_training
+from ganaug.training.session import begin_or_resume, run_training
 from ganaug.training.state import GANState, new_state, torch_device
 
 __all__ = ["ClassGenerator", "ConditionalGAN", "load"]
@@ -106,6 +110,7 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         resume: bool = False,
         on_log: Callable[[dict[str, Any]], None] | None = None,
         on_step: Callable[[int], None] | None = None,
+        fabric: Any = None,
     ) -> "ConditionalGAN":
         """Train on labelled samples.
 
@@ -115,6 +120,8 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
             Images (n, height, width), (n, height, width, channels) or (n, channels, height, width)
             with sides of 8 to 128 and 1 or 3 channels, of any integer or float dtype; or rows
             (n, n_features) of numbers, categories, booleans, dates and missing cells, a DataFrame or array.
+            Images in a memory-mapped ``.npy`` file, or in `ganaug.shards.Shards` of several, are read batch
+            by batch, and need not fit in memory.
         y : array, tensor or Series of shape (n,)
             Labels; left out where X is a data set.
         names : sequence of str or None
@@ -129,6 +136,10 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
             ``health`` and ``images_seen``.
         on_step : callable or None
             Called after each step with the images seen so far.
+        fabric : lightning_fabric.Fabric or None
+            A launched Fabric of several processes, all of which call `fit` with the same arguments: each
+            trains on its part of every batch, `batch_size` is that of all together, the first one writes
+            `out`, and all of them hold the same generator at the end. It decides on the device.
 
         Returns
         -------
@@ -159,13 +170,17 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         if y is None and is_dataset(X):
             X, y, found = dataset_arrays(X)
             names = names if names is not None else found
+        X = of_files(X)
         if resume and out is None:
             raise ConfigError("resume=True needs the folder of the run; got out=None.")
+        ranks = Ranks(fabric)
         config = resolve_config(self.preset, self.config, self.train_images, kind=kind_of(X))
         resolve_game(config)
+        ranks.require_parts(config.batch_size, config.pack)
         schema = Schema.fit(X, y, names=names, missing=config.missing)
         x, c = schema.pack_X(X), schema.encode_y(y)
-        device, seed = torch_device(self.device), as_seed(self.random_state)
+        device = torch_device(self.device) if fabric is None else fabric.device
+        seed = ranks.told(lambda: as_seed(self.random_state))
         state = new_state(
             config,
             shape=schema.codec.shape,
@@ -174,10 +189,15 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
             device=device,
             counts=torch.bincount(c, minlength=len(schema.labels)),
             blocks=schema.blocks or (),
+            ranks=ranks,
         )
         drawing = partial(Drawing.of, state, config, schema.kind)
         self._set_fitted(config, schema, drawing(), seed)
         self.data_digest_: str | None = data_digest(x, c)
+        settings = json.dumps([config.to_dict(), schema.to_dict()])
+        ranks.require_equal(
+            lambda: {"data": str(self.data_digest_), "settings": settings}, "Start all of them alike."
+        )
         self.history_: list[dict[str, Any]] = []
         run, sound = None, None
         if out is not None:
@@ -190,11 +210,9 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
                 "data": self.data_digest_,
             }
             run = RunFolder(out, about, keep=config.keep_checkpoints)
-            if resume:
-                self.history_, sound = run.restore(state, fixed_seed=self.random_state is not None)
-                self.seed_ = run.about["seed"]
-            else:
-                run.begin(state)
+            fixed_seed = self.random_state is not None
+            self.history_, sound = begin_or_resume(run, state, resume=resume, fixed_seed=fixed_seed)
+            self.seed_ = run.about["seed"]
         self._drawing = drawing()
         beginning = Beginning(
             gan=self,
@@ -207,7 +225,8 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         def log(state: GANState, line: dict[str, Any]) -> None:
             self._drawing = drawing()
             if run is not None:
-                run.write(state, self.history_, self.sample_grid if schema.kind == "image" else None)
+                grid = self.sample_grid if schema.kind == "image" else None
+                ranks.told(lambda: run.write(state, self.history_, grid))
             tell(line)
             if on_log is not None:
                 on_log(line)
@@ -219,8 +238,9 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
             seed=self.seed_,
             unpack=schema.unpack_X,
             pack=config.pack,
+            ranks=ranks,
         )
-        with observed(beginning) as tell:
+        with observed(beginning) if ranks.first else nullcontext(lambda line: None) as tell:
             try:
                 run_training(
                     state,
@@ -237,13 +257,14 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
                 if error.images_kept is None:
                     del self.G_
                 elif run is not None:
-                    self._save_generator(run.path)
+                    ranks.told(partial(self._save_generator, run.path))
                 raise
             if run is not None:
-                self._save_generator(run.path)
+                ranks.told(partial(self._save_generator, run.path))
         self.leaks_: dict[str, Leak] = {}
         if schema.kind == "image" and config.diffaugment:
-            self.leaks_ = find_leaks(self._drawing, batches, config.diffaugment, seed=self.seed_)
+            policy = config.diffaugment
+            self.leaks_ = ranks.told(lambda: find_leaks(self._drawing, batches, policy, seed=self.seed_))
         return self
 
     def save(self, path: str | Path) -> None:

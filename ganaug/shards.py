@@ -73,6 +73,11 @@ class Shards:
             os.close(descriptor)
 
     @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
     def nbytes(self) -> int:
         """Size of all rows in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
@@ -138,6 +143,34 @@ class Shards:
             done += read
 
 
+class Chosen:
+    """Some rows of shards, in an order of their own; read when they are asked for.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(Path(folder) / "x.npy", np.arange(10).reshape(5, 2))
+    ...     x = Chosen(Shards([Path(folder) / "x.npy"]), np.array([4, 0, 2]))
+    ...     x.shape, x[1:].tolist()
+    ((3, 2), [[0, 1], [4, 5]])
+    """
+
+    def __init__(self, shards: Shards, rows: Rows):
+        self.shards, self.rows = shards, np.asarray(rows)
+        self.dtype, self.ndim, self.shape = shards.dtype, shards.ndim, (len(self.rows), *shards.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: Any) -> Rows:
+        """Return a row, or the rows of a slice, of an array of indices, or of a mask."""
+        return self.shards[self.rows[key]]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Rows:
+        return np.asarray(self[:], dtype=dtype)
+
+
 def _stamp(about: os.stat_result) -> tuple[int, int]:
     """Return what tells a file from one that was written in its place."""
     return about.st_size, about.st_mtime_ns
@@ -167,6 +200,25 @@ def resident(rows: Rows | Shards) -> Rows | Shards:
     if rows.nbytes <= RESIDENT_BYTES:
         return np.array(rows)
     return Shards([Path(str(rows.filename))]) if isinstance(rows, np.memmap) else rows
+
+
+def of_files(rows: Any) -> Any:
+    """Return the shards of an array that is mapped from a whole .npy file and does not fit easily in memory.
+
+    Whatever else comes is returned as it is. Pages of a map that were once read count as the process's own.
+    """
+    mapped = rows
+    while isinstance(mapped, np.ndarray) and not isinstance(mapped, np.memmap):
+        mapped = mapped.base
+    if not isinstance(mapped, np.memmap) or mapped.mode not in ("r", "r+") or rows.nbytes <= RESIDENT_BYTES:
+        return rows
+    try:
+        shards = Shards([Path(str(mapped.filename))])
+        whole = map_npy(shards.files[0])
+    except (OSError, ValueError):  # no .npy file
+        return rows
+    same = (whole.shape, whole.dtype, whole.strides) == (rows.shape, rows.dtype, rows.strides)
+    return shards if same and whole.flags.c_contiguous else rows
 
 
 def pieces(rows: Rows | Shards, start: int = 0, stop: int | None = None) -> Iterator[slice]:

@@ -11,7 +11,7 @@ import pytest
 
 LAYERS = [
     {"errors"},
-    {"_checks", "_random"},
+    {"_checks", "_launch", "_random"},
     {"config", "adversarial", "shards"},
     {"formats"},
     {"networks", "data", "evaluation"},

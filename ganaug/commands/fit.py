@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ganaug._launch import world
 from ganaug.commands.config_file import config_writer
 from ganaug.commands.options import (
     EXIT_ERROR,
@@ -74,17 +75,25 @@ def fit(
     from ganaug.errors import ConfigError, GanaugError
     from ganaug.experiment.fit_tracking import fit_tracker
     from ganaug.generator import ConditionalGAN
+    from ganaug.training.ranks import Ranks, launched_fabric
 
     if register is not None and not track:
         raise ConfigError("--register needs --track: a generator is registered from the run that made it.")
-    tracker = fit_tracker(data, register=register) if track else None
+    if dry_run and world().rank:
+        raise typer.Exit
+    fabric = None if dry_run else launched_fabric(device)
+    ranks = Ranks(fabric)
+    quiet = quiet or not ranks.first
+    tracker = fit_tracker(data, register=register) if track and ranks.first else None
     recording = nullcontext() if tracker is None else tracker.recording()
-    with progress("reading", None, "images", quiet=quiet) as advance:
+    turn = ranks.in_turn(Path(data).is_dir())  # the first decodes a folder's images, the others map them
+    with turn, progress("reading", None, "images", quiet=quiet) as advance:
         source = open_data(
             data,
             target=target,
             image_size=image_size,
             on_image=lambda done, total: advance(done, total=total),
+            stored=True,
         )
     own = gan_settings(gan, max_minutes=max_minutes, missing=missing)
     X, y, kept = source.X, source.y, None
@@ -146,12 +155,16 @@ def fit(
                 names=source.class_names,
                 out=out,
                 resume=resume,
-                on_log=on_log,
-                on_step=on_step,
+                on_log=on_log if ranks.first else None,
+                on_step=on_step if ranks.first else None,
+                fabric=fabric,
             )
     except TrainingInterrupted as interruption:
-        typer.echo(f"{interruption}. Run the same command again with --resume.", err=True)
+        if ranks.first:
+            typer.echo(f"{interruption}. Run the same command again with --resume.", err=True)
         raise typer.Exit(EXIT_RESUME) from None
+    if not ranks.first:
+        raise typer.Exit
     classes = dict(zip(conditional_gan.schema_.names, _class_sizes(y), strict=True))
     done = {"run": str(out), "classes": classes, **conditional_gan.history_[-1]}
     if tracker is not None and tracker.record is not None:

@@ -199,9 +199,11 @@ def _pieces(X: np.ndarray[Any, Any]) -> Iterator[slice]:
 
 def _range(X: np.ndarray[Any, Any]) -> tuple[float, float]:
     """Return the conventional range that holds the values, else their own minimum and maximum."""
-    low, high = float(X.min()), float(X.max())
+    extremes = np.array([(X[rows].min(), X[rows].max()) for rows in _pieces(X)], dtype=np.float64)
+    low, high = float(extremes[:, 0].min()), float(extremes[:, 1].max())
     if not math.isfinite(low) or not math.isfinite(high):
-        finite("images", X)
+        for rows in [slice(None)] if isinstance(X, np.ndarray) else _pieces(X):
+            finite(f"images from row {rows.start} on" if rows.start else "images", X[rows])
     if X.dtype.kind == "f":
         if low >= 0 and high <= 1 and high > low:
             return 0.0, 1.0

@@ -11,8 +11,10 @@ from torch import Tensor
 from ganaug._checks import did_you_mean, known_name, listed, number
 from ganaug.data.images import ImageCodec
 from ganaug.data.storage import Storage, known_dtype, plain, read
+from ganaug.data.stored import StoredImages
 from ganaug.data.tables import MISSING, TableCodec, known_names, odd_names
 from ganaug.errors import ConfigError, DataError
+from ganaug.shards import Chosen, Shards
 
 CONTAINERS = ("numpy", "torch", "pandas")
 MAX_LABEL_BYTES = 1 << 28
@@ -70,7 +72,7 @@ class Schema:
         labels = _labels(y_array)
         known_name("missing", missing, MISSING)
         table = X_array.ndim == 2
-        codec = TableCodec.fit(X_array, missing=missing) if table else ImageCodec.fit(X_array)
+        codec = TableCodec.fit(in_memory(X_array), missing=missing) if table else ImageCodec.fit(X_array)
         extension = hasattr(y, "iloc") and not isinstance(y.dtype, np.dtype)
         own_names = tuple(str(n) for n in names) if names is not None else None
         if own_names is not None and len(own_names) != len(labels):
@@ -87,15 +89,18 @@ class Schema:
 
     def encode_X(self, X: Any) -> Tensor:
         """Return X as float32 tensor (n, *shape)."""
-        return self.codec.encode(as_array(X)).float()
+        return self.codec.encode(in_memory(as_array(X))).float()
 
-    def pack_X(self, X: Any) -> Tensor:
+    def pack_X(self, X: Any) -> Tensor | StoredImages:
         """Return X in few bytes: images as uint8 where they have up to 256 levels, else float32.
 
-        Images (n, *shape) lie channels last in memory; a row of a table has a number per block. Only data
-        that `fit` saw may be packed.
+        Images (n, *shape) lie channels last in memory, or stay in their files; a row of a table has a number
+        per block. Only data that `fit` saw may be packed.
         """
-        return self.codec.pack(as_array(X))
+        array = as_array(X)
+        if isinstance(array, Shards | Chosen) and isinstance(self.codec, ImageCodec):
+            return StoredImages(array, self.codec)
+        return self.codec.pack(in_memory(array))
 
     def unpack_X(self, packed: Tensor) -> Tensor:
         """Return rows of what `pack_X` gave as float32 (n, *shape), equal to those of `encode_X`."""
@@ -197,7 +202,9 @@ def kind_of(X: Any) -> str:
 
 
 def take(X: Any, rows: np.ndarray[Any, Any]) -> Any:
-    """Return the given rows of an array or DataFrame."""
+    """Return the given rows of an array or DataFrame, or of images in files, which stay there."""
+    if isinstance(X, Shards):
+        return Chosen(X, rows)
     return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
 
 
@@ -213,13 +220,13 @@ def stack(first: Any, second: Any) -> Any:
 
 
 def as_array(values: Any) -> Any:
-    """Return an array, keeping a DataFrame as it is so that its columns keep their dtypes.
+    """Return an array, keeping a DataFrame as it is so that its columns keep their dtypes, and rows in files.
 
     Lists of rows that hold text become an array of objects, so that their numbers stay numbers.
     """
     if isinstance(values, Tensor):
         return values.detach().cpu().numpy()
-    if hasattr(values, "iloc") and hasattr(values, "columns"):
+    if isinstance(values, Shards | Chosen) or (hasattr(values, "iloc") and hasattr(values, "columns")):
         return values
     if hasattr(values, "toarray"):
         raise DataError(
@@ -231,6 +238,11 @@ def as_array(values: Any) -> Any:
         return np.asarray(values, dtype=object) if text else array
     except ValueError as error:  # nested sequences of different lengths
         raise DataError(f"X and y must be arrays of one shape: {error}") from error
+
+
+def in_memory(values: Any) -> Any:
+    """Return rows in files as an array; whatever else comes as it is."""
+    return np.asarray(values) if isinstance(values, Shards | Chosen) else values
 
 
 def _container(values: Any) -> str:

@@ -14,15 +14,17 @@ from ganaug._checks import did_you_mean, listed
 from ganaug.data.image_folder import read_image_folder
 from ganaug.data.memory import require_memory
 from ganaug.data.npz import array_names, read_arrays
+from ganaug.data.shard_data import holds_shards, read_shards
 from ganaug.errors import DataError
 from ganaug.formats import OPENERS
+from ganaug.shards import Shards
 
 __all__ = ["Source", "dataset_arrays", "dataset_targets", "open_data", "open_unlabelled"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A labelled data set in memory, as it was stored."""
+    """A labelled data set, as it was stored: in memory, or images in files as `Shards`."""
 
     name: str
     X: Any
@@ -40,6 +42,7 @@ def open_data(
     groups: str | None = None,
     image_size: int | None = None,
     on_image: Callable[[int, int], None] | None = None,
+    stored: bool = False,
 ) -> Source:
     """Open a data set by name or path.
 
@@ -47,8 +50,9 @@ def open_data(
     ----------
     data : str or Path
         ``"digits"`` (1,797 handwritten digits of 8x8 pixels, part of scikit-learn), an image folder
-        (``root/class/*.png|jpg``), an ``.npz`` with arrays ``x*`` and ``y*``, a ``.csv``, a ``.parquet``
-        (a table, or the columns image and label), or a WebDataset ``.tar`` (``.png`` and ``.cls``).
+        (``root/class/*.png|jpg``), a folder of arrays (``x*.npy`` and ``y*.npy``), an ``.npz`` with arrays
+        ``x*`` and ``y*``, a ``.csv``, a ``.parquet`` (a table, or the columns image and label), or a
+        WebDataset ``.tar`` (``.png`` and ``.cls``).
     target : str, default="target"
         Name of the label column of a ``.csv`` or ``.parquet``.
     groups : str or None, default=None
@@ -59,6 +63,8 @@ def open_data(
         size as they are. Decoded pixels are kept in a cache, see `read_image_folder`.
     on_image : callable or None
         Called with (images decoded, images in all) while a folder is read.
+    stored : bool, default=False
+        Whether the samples of a folder of arrays may stay in their files, as `Shards`.
 
     Returns
     -------
@@ -86,6 +92,9 @@ def open_data(
 
         digits = load_digits()
         return Source("digits", digits.images.astype(np.uint8), digits.target, labelled_per_class=10)
+    if path.is_dir() and holds_shards(path):
+        X, y = read_shards(path)
+        return Source(path.name, X if stored else _in_memory(path, X), y)
     if path.is_dir():
         return Source(path.name, *read_image_folder(path, image_size=image_size, on_image=on_image))
     if not path.is_file():
@@ -235,6 +244,11 @@ def inherited(dataset: Any, name: str) -> Any:
     else:
         found = [inherited(dataset.dataset, name)] if hasattr(dataset, "dataset") else []
     return found[0] if found and all(value == found[0] for value in found[1:]) else None
+
+
+def _in_memory(path: Path, X: Shards) -> Any:
+    require_memory(path, X.nbytes)
+    return X[:]
 
 
 def _siblings(path: Path) -> list[Path]:

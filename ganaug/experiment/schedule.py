@@ -1,16 +1,29 @@
 """Every cell of a comparison through joblib, in waves of seeds: first their generators, then arms x seeds."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import joblib
 
+from ganaug.errors import GanaugWarning
 from ganaug.experiment.cell_folder import CellFolder
 from ganaug.experiment.cells import Cell, FailedCell
 from ganaug.experiment.jobs import Part, Trained, run_cell, train_generator
 from ganaug.experiment.plan import Plan
 from ganaug.experiment.recalls import LEAST_SEEDS
+
+LOSSES = (
+    "TerminatedWorkerError",  # loky
+    "BrokenProcessPool",
+    "KilledWorker",  # Dask, after attempts of its own
+    "WorkerCrashedError",  # Ray
+    "ActorDiedError",
+)
+"""Names of the errors by which the backends of joblib say that a process is gone."""
+MAX_LOSSES = 2
+KILLED = "the process that computed it was killed each time; is memory short?"
 
 
 def run_cells(
@@ -43,7 +56,7 @@ def run_cells(
         needed = {part.seed: part for part, arm in todo if arm in generative}
         trained = {s: found for s in needed if folder and (found := folder.generator(s))}
         jobs = [joblib.delayed(train_generator)(plan, p) for s, p in needed.items() if s not in trained]
-        for found in _finished(jobs, n_jobs):
+        for found in _finished(jobs, n_jobs, lost=_no_generator):
             trained[found.seed] = found
             if folder is not None:
                 folder.write_generator(found)
@@ -53,18 +66,59 @@ def run_cells(
             joblib.delayed(run_cell)(plan, part, arm, trained.get(part.seed) if arm in generative else None)
             for part, arm in todo
         ]
-        for cell in _finished(jobs, n_jobs):
+        for cell in _finished(jobs, n_jobs, lost=_no_cell):
             if folder is not None and isinstance(cell, Cell):
                 folder.write(cell)
             yield cell
         longest = max(longest, time.monotonic() - begun - spent)
 
 
-def _finished(jobs: list[Any], n_jobs: int | None) -> Iterable[Any]:
-    """Return the results of jobs in the order in which they end, where the backend of joblib can tell."""
+def _no_generator(job: Any) -> Trained:
+    _, (_, part), _ = job
+    return Trained(part.seed, None, error=f"the generator: {KILLED}")
+
+
+def _no_cell(job: Any) -> FailedCell:
+    _, (_, part, arm, _), _ = job
+    return FailedCell(arm=arm, seed=part.seed, error=KILLED)
+
+
+def _finished(jobs: Sequence[Any], n_jobs: int | None, *, lost: Callable[[Any], Any]) -> Iterator[Any]:
+    """Yield the results of jobs in the order in which they end, where the backend of joblib can tell.
+
+    Where a worker is killed, what it and its pool had in hand runs again. After two losses each job that is
+    left runs alone, and one that is lost even so has the result `lost(job)`.
+    """
+    left = dict(enumerate(jobs))
+    for _ in range(MAX_LOSSES):
+        try:
+            for number, found in _results(left, n_jobs):
+                del left[number]
+                yield found
+            return
+        except Exception as error:
+            if type(error).__name__ not in LOSSES:
+                raise
+    warnings.warn(
+        f"workers were killed {MAX_LOSSES} times (is memory short?): {len(left)} cells run one at a time.",
+        GanaugWarning,
+        stacklevel=2,
+    )
+    for number, job in left.items():
+        try:
+            yield from (found for _, found in _results({number: job}, 2))  # of 1, joblib would run it here
+        except Exception as error:
+            if type(error).__name__ not in LOSSES:
+                raise
+            yield lost(job)
+
+
+def _results(jobs: dict[int, Any], n_jobs: int | None) -> Iterator[tuple[int, Any]]:
     backend, _ = joblib.parallel.get_active_backend()
     early = getattr(backend, "supports_return_generator", False)
-    found: Iterable[Any] = joblib.Parallel(
-        n_jobs=n_jobs, return_as="generator_unordered" if early else "list"
-    )(jobs)
-    return found
+    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered" if early else "list")
+    yield from parallel([joblib.delayed(_numbered)(number, *job) for number, job in jobs.items()])
+
+
+def _numbered(number: int, call: Callable[..., Any], args: Any, named: Any) -> tuple[int, Any]:
+    return number, call(*args, **named)

@@ -39,7 +39,7 @@ def evolution_step(
         for gradient in gradients:
             for weight, slope in zip(_learning(state), gradient, strict=True):
                 weight.grad = slope
-            norm = descend(state.opt_G, game.clip_norm)
+            norm = descend(state, state.opt_G, game.clip_norm)
             with seeded(judge, x.device):
                 worth = _worth(state, x, c, z_judge, game=game, augment=augment)
             children.append((worth, norm, _heredity(state)))
@@ -99,8 +99,11 @@ def _worth(state: GANState, x: Tensor, c: Tensor, z: Tensor, *, game: Game, augm
             total += 0 if slope is None else slope
         answers.append(logits.detach().chunk(2)[1])
     state.let_D_learn(False)
+    state.ranks.average(totals)
     norm = nn.utils.get_total_norm(totals)
-    return fitness(torch.cat(answers), norm, diversity_weight=game.diversity_weight, weight=weight)
+    worth = fitness(torch.cat(answers), norm, diversity_weight=game.diversity_weight, weight=weight)
+    state.ranks.average([worth])
+    return worth
 
 
 def _heredity(state: GANState) -> list[Tensor]:

@@ -31,6 +31,6 @@ def find_leaks(
                 f"{leak.share_real:.0%} of the real ones: G has learned it. Drop it from diffaugment, or "
                 "set ada_target, which augments no more than D's overfitting asks for.",
                 GanaugWarning,
-                stacklevel=3,
+                stacklevel=5,
             )
     return leaks

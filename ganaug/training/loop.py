@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,6 +26,10 @@ from ganaug.training.steps import discriminator_step, draw_fakes, generator_step
 
 Line = dict[str, Any]
 OnLog = Callable[[GANState, Line], None]
+
+SAME = (
+    "Use the same machines, versions and settings, and a network that keeps no figures of its own of a batch."
+)
 
 
 def train(
@@ -55,9 +60,12 @@ def train(
         interval=min(config.log_every_images, config.train_images),
         seed=seed,
     )
-    device = state.logit_means.device
+    device, ranks = state.logit_means.device, state.ranks
+    rank = (
+        (ranks.rank,) if ranks.size > 1 else ()
+    )  # a stream of its own, for what a rank draws for its part alone
     if not state.images_seen:
-        state.began = quality.measure(state)[0].nanmean().to(device)
+        state.began = ranks.told(partial(quality.measure, state))[0].nanmean().to(device)
     health = Health(state, sound)
     over = state.images_seen >= config.train_images
     if over and history and history[-1].get("sick") and not any(line["sound"] for line in history):
@@ -69,18 +77,21 @@ def train(
     state.at(state.images_seen)
 
     while state.images_seen < config.train_images:
-        noise = torch_stream(seed, "step", state.images_seen, device=device)
+        common = torch_stream(seed, "step", state.images_seen, device=device)
+        own = torch_stream(seed, "step", state.images_seen, *rank, device=device) if rank else common
         _set_learning_rates(state, config)
 
-        def draw_z(generator: torch.Generator = noise) -> Tensor:
-            return torch.randn(config.batch_size, config.z_dim, generator=generator, device=device)
+        def draw_z(generator: torch.Generator = common) -> Tensor:
+            z = torch.randn(config.batch_size, config.z_dim, generator=generator, device=device)
+            return z[ranks.mine(len(z))]
 
-        def augment(x: Tensor, generator: torch.Generator = noise) -> Tensor:
+        def augment(x: Tensor, generator: torch.Generator = own) -> Tensor:
             p = 1.0 if config.ada_target is None else state.augment_p
             return diff_augment(x, game.policy, generator, p)
 
         stats: dict[str, Tensor] = {}
-        with seeded(derive(seed, "modules", state.images_seen), device):
+        n_chunks = state.n_chunks
+        with seeded(derive(seed, "modules", state.images_seen, *rank), device):
             for repeat in range(config.d_steps):
                 x, c = batches(state.images_seen + repeat * config.batch_size)
                 z = draw_z()
@@ -92,7 +103,7 @@ def train(
                     c,
                     game=game,
                     augment=augment,
-                    generator=noise,
+                    generator=own,
                     step=state.images_seen // config.batch_size + repeat,
                 )
                 worst = torch.maximum(stats.get("gradient/D", figures["gradient/D"]), figures["gradient/D"])
@@ -107,18 +118,25 @@ def train(
         before = state.images_seen
         state.images_seen += config.batch_size * config.d_steps
         state.at(state.images_seen)
+        short, stopping, late = ranks.agree(
+            [*stats.values(), *state.read_off_batches],
+            state.n_chunks > n_chunks,
+            stop is not None and stop.received is not None,
+            config.max_minutes is not None and time.monotonic() - began >= 60 * config.max_minutes,
+        )
+        if short:
+            state.share_shortage()
         _move_average(state, config)
         _adapt_augmentation(state, config)
         broken = health.count(state, stats)
         if on_step is not None:
             on_step(state.images_seen)
 
-        done = state.images_seen >= config.train_images or (
-            config.max_minutes is not None and time.monotonic() - began >= 60 * config.max_minutes
-        )
+        done = late or state.images_seen >= config.train_images
         crossed = state.images_seen // config.log_every_images > before // config.log_every_images
         if crossed or done or broken:
-            distance, spread = quality.measure(state)
+            ranks.require_equal(state.digests, SAME)
+            distance, spread = ranks.told(partial(quality.measure, state))
             line: Line = state.take_means() | {
                 "distance": float(distance.nanmean()),
                 "spread": float(spread.nan_to_num(nan=0.0).min()),
@@ -150,8 +168,9 @@ def train(
             done = done or (near and not sick)
         if done:
             return
-        if stop is not None and stop.received:
-            raise TrainingInterrupted(f"{stop.received.name} after {state.images_seen} images")
+        if stopping:
+            name = stop.received.name if stop is not None and stop.received else "a signal to another process"
+            raise TrainingInterrupted(f"{name} after {state.images_seen} images")
 
 
 def _set_learning_rates(state: GANState, config: GANConfig) -> None:

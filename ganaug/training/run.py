@@ -6,12 +6,14 @@ import os
 import re
 import warnings
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from ganaug._checks import empty_folder, reading, writing
+from ganaug.data.stored import StoredImages
 from ganaug.errors import CheckpointError, GanaugWarning
 from ganaug.training.checkpoint import load_tensors, require_finite, save_tensors
 from ganaug.training.curves import draw_curves
@@ -20,6 +22,7 @@ from ganaug.training.state import GANState
 CHECKPOINTS = "checkpoints"
 FINITE = re.compile(r"(G|D|G_ema|opt_G|opt_D|snapshots\.\d+)\.")
 """Tensors of a checkpoint that training can go on from only where they are finite."""
+PIECE = 1024
 MAY_CHANGE = ("train_images", "max_minutes", "target_distance", "keep_checkpoints")
 
 
@@ -82,7 +85,7 @@ class RunFolder:
             except CheckpointError as error:
                 if moment == moments[-1]:
                     raise
-                warnings.warn(f"{error} Going back to the one before.", GanaugWarning, stacklevel=3)
+                warnings.warn(f"{error} Going back to the one before.", GanaugWarning, stacklevel=6)
         for damaged in moments[: moments.index(moment)]:
             self._name(damaged).rename(self._name(damaged).with_suffix(".damaged"))
         path = self._name(moment)
@@ -99,7 +102,7 @@ class RunFolder:
             try:
                 return history, _load(self._name(last))[0]
             except CheckpointError as error:
-                warnings.warn(f"{error} It can no longer be gone back to.", GanaugWarning, stacklevel=3)
+                warnings.warn(f"{error} It can no longer be gone back to.", GanaugWarning, stacklevel=6)
         return history, tensors
 
     def _compare(self, saved: dict[str, Any], path: Path, *, fixed_seed: bool) -> None:
@@ -152,11 +155,13 @@ def best_moment(history: list[dict[str, Any]]) -> int | None:
     return min(sound, key=lambda line: line["distance"])["images_seen"] if sound else None
 
 
-def data_digest(x: Tensor, c: Tensor) -> str:
-    """Return a short fingerprint of packed samples and classes."""
+def data_digest(x: Tensor | StoredImages, c: Tensor) -> str:
+    """Return a short fingerprint of packed samples and classes, wherever they lie."""
     content = hashlib.sha256()
-    for tensor in (x.permute(0, 2, 3, 1) if x.ndim == 4 else x, c):
-        content.update(tensor.contiguous().numpy().data)
+    parts = [x] if isinstance(x, Tensor) else (x[start : start + PIECE] for start in range(0, len(x), PIECE))
+    for part in chain(parts, [c]):
+        rows = part.permute(0, 2, 3, 1) if part.ndim == 4 else part
+        content.update(rows.cpu().contiguous().numpy().data)
     return content.hexdigest()[:16]
 
 

@@ -15,6 +15,27 @@ from ganaug.training.run import RunFolder
 from ganaug.training.state import GANState
 
 
+def begin_or_resume(
+    run: RunFolder, state: GANState, *, resume: bool, fixed_seed: bool
+) -> tuple[list[dict[str, Any]], dict[str, Tensor] | None]:
+    """Claim the run's folder, or load its newest checkpoint into the state of each rank.
+
+    Returns the history so far, and the tensors of the last state in good health.
+    """
+    if not resume:
+        state.ranks.told(lambda: run.begin(state))
+        return [], None
+
+    def restore() -> tuple[Any, ...]:
+        history, sound = run.restore(state, fixed_seed=fixed_seed)
+        return history, sound, {k: v.cpu() for k, v in state.tensors().items()}, run.about["seed"]
+
+    history, sound, tensors, run.about["seed"] = state.ranks.told(restore)
+    if not state.ranks.first:
+        state.load_tensors(tensors, origin=run.path)
+    return history, sound
+
+
 def run_training(
     state: GANState,
     batches: BalancedBatches,
@@ -44,7 +65,7 @@ def run_training(
     except TrainingInterrupted as interruption:
         if run is None:
             raise
-        run.checkpoint(state, history)
+        state.ranks.told(lambda: run.checkpoint(state, history))
         raise TrainingInterrupted(
             f"{interruption}; the checkpoint in {run.path} goes on with resume=True (--resume)"
         ) from None

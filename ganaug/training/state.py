@@ -2,13 +2,14 @@
 
 import copy
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from ganaug._checks import described, known_name, listed
 from ganaug._random import derive
@@ -18,6 +19,8 @@ from ganaug.errors import CheckpointError, ConfigError
 from ganaug.networks import NETWORKS, TABLE_NETWORKS
 from ganaug.networks.conditioning import CONDITIONING
 from ganaug.networks.packed import Packed
+from ganaug.training.checkpoint import sha256_of
+from ganaug.training.ranks import Ranks
 from ganaug.training.snapshots import Snapshots
 
 LEAST_BFLOAT16 = 16
@@ -55,15 +58,33 @@ class GANState:
     """Largest spread of each class so far, over that of its real samples."""
     sums: dict[str, Tensor] = field(default_factory=dict)  # figures of the steps since the last log
     snapshots: Snapshots = field(default_factory=Snapshots)
+    ranks: Ranks = field(default_factory=Ranks)  # who trains these players
 
     def __post_init__(self) -> None:
         self.learning = [p for p in self.D.parameters() if p.requires_grad]
         self.growing = [part for player in (self.G, self.D, self.G_ema) for part in _growing(player)]
+        self.statistics = [s for player in (self.G, self.D) for s in _batch_statistics(player)]
 
     @property
     def pack(self) -> int:
         """Samples that D judges together."""
         return getattr(self.D, "pack", 1)
+
+    @property
+    def read_off_batches(self) -> list[Tensor]:
+        """Running figures, and statistics of norms, that a step moves by its batch beside the weights."""
+        return [self.logit_means, self.sign_mean, *self.statistics]
+
+    def share_shortage(self) -> None:
+        """After memory ran out in a rank, cut batches in all of them, and take over the first one's buffers.
+
+        More pieces are more forward passes, by which buffers move that no sample moves (spectral norm).
+        """
+        self.n_chunks = self.ranks.largest(self.n_chunks)
+        buffers = [b for player in (self.G, self.D) for b in player.buffers()]
+        of_first = self.ranks.told(lambda: [b.cpu() for b in buffers])
+        for buffer, value in zip(buffers, of_first, strict=True):
+            buffer.copy_(value)
 
     def let_D_learn(self, learns: bool) -> None:
         """Let D's weights take gradients or not; those that were frozen from the start stay so."""
@@ -92,6 +113,15 @@ class GANState:
         flat |= {f"sums.{name}": value for name, value in self.sums.items()}
         flat |= {f"snapshots.{key}": value for key, value in self.snapshots.tensors().items()}
         return flat
+
+    def digests(self) -> dict[str, str]:
+        """Return a fingerprint of each weight, statistic and moment."""
+        players = ("G", "D", "G_ema", "opt_G", "opt_D")
+        return {
+            name: sha256_of({name: value.detach()}, "")
+            for name, value in self.tensors().items()
+            if name.partition(".")[0] in players
+        }
 
     def add_figures(self, figures: Mapping[str, Tensor]) -> None:
         """Add the figures of one step to the sums since the last log."""
@@ -191,6 +221,12 @@ def _growing(network: nn.Module) -> list[Any]:
     return [part for part in network.modules() if callable(getattr(part, "at", None))]
 
 
+def _batch_statistics(network: nn.Module) -> Iterator[Tensor]:
+    for part in network.modules():
+        if isinstance(part, _NormBase) and part.running_mean is not None and part.running_var is not None:
+            yield from (part.running_mean, part.running_var)
+
+
 def load_weights(module: nn.Module, weights: dict[str, Tensor], *, origin: Path) -> None:
     """Load weights strictly; a mismatch raises CheckpointError that lists each difference."""
     require_weights(module, weights, origin=origin)
@@ -268,8 +304,10 @@ def new_state(
     device: torch.device,
     counts: Tensor | None = None,
     blocks: tuple[int, ...] = (),
+    ranks: Ranks | None = None,
 ) -> GANState:
     """Return the state before the first step; `counts` (n_classes,) is the size of each class."""
+    ranks = ranks or Ranks()
     G, D = build_networks(config, shape=shape, n_classes=n_classes, seed=seed, blocks=blocks)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "regularizers"))
@@ -287,7 +325,8 @@ def new_state(
         G_ema=copy.deepcopy(G).eval().requires_grad_(False),
         opt_G=_adam(G, config.lr_G, config.betas),
         opt_D=_adam(D, config.lr_D, config.betas),
-        bfloat16=uses_bfloat16(config.precision, device, config.batch_size // config.pack),
+        bfloat16=uses_bfloat16(config.precision, device, config.batch_size // config.pack // ranks.size),
+        ranks=ranks,
     )
     for name in RUNNING:
         setattr(state, name, getattr(state, name).to(device))

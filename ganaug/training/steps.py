@@ -64,7 +64,7 @@ def discriminator_step(
     both = torch.cat(answers, dim=1)
     means = {k: torch.stack([s[k] for s in stats]).sum(0) for k in stats[0]}
     noted = _note_logits(state, both, weights, getattr(game.loss, "boundary", 0.0))
-    figures = means | noted | {"gradient/D": descend(state.opt_D, game.clip_norm)}
+    figures = means | noted | {"gradient/D": descend(state, state.opt_D, game.clip_norm)}
     return figures, both[0]
 
 
@@ -108,7 +108,7 @@ def generator_step(
             apart += distance.detach()
         value.backward()
     figures = {"matching": apart} if game.matching else {}
-    return {"loss/G": total, "gradient/G": descend(state.opt_G, game.clip_norm)} | figures
+    return {"loss/G": total, "gradient/G": descend(state, state.opt_G, game.clip_norm)} | figures
 
 
 @with_less_memory
@@ -140,10 +140,12 @@ def chunks(n: int, *tensors: Tensor, unit: int = 1) -> Iterator[tuple[float, tup
         yield len(pieces[0]) / len(tensors[0]), pieces
 
 
-def descend(optimiser: torch.optim.Optimizer, clip_norm: float | None) -> Tensor:
-    """Take an optimiser step and return the gradient's norm; one that is not finite is skipped."""
+def descend(state: GANState, optimiser: torch.optim.Optimizer, clip_norm: float | None) -> Tensor:
+    """Take a step along all ranks' mean gradient and return its norm; one that is not finite is skipped."""
     weights = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
-    norm = nn.utils.get_total_norm([p.grad for p in weights if p.grad is not None])
+    gradients = [p.grad for p in weights if p.grad is not None]
+    state.ranks.average(gradients)
+    norm = nn.utils.get_total_norm(gradients)
     if not torch.isfinite(norm):
         return norm
     if clip_norm is not None:

@@ -15,7 +15,7 @@ from sklearn.naive_bayes import GaussianNB
 from threadpoolctl import threadpool_limits
 
 from ganaug import ConditionalGAN, GANConfig, compare
-from ganaug.errors import CheckpointError, ConfigError, OutputExistsError
+from ganaug.errors import CheckpointError, ConfigError, GanaugWarning, OutputExistsError
 
 TINY = GANConfig(network="mlp", width=4, z_dim=4, batch_size=16, train_images=64)
 pixels, targets = load_digits(return_X_y=True)
@@ -239,6 +239,61 @@ def test_a_dask_cluster_gives_the_same_numbers(whole):
         joblib.parallel_config(backend="dask"),
     ):
         assert content(run()) == content(whole)
+
+
+class Killed(GaussianNB):
+    """Kills its own process, the first times that it gets one training set; notes the others."""
+
+    def __init__(self, marks, fatal="", times=1):
+        super().__init__()
+        self.marks, self.fatal, self.times = marks, fatal, times
+
+    def fit(self, X, y, sample_weight=None):
+        killed = len(list(self.marks.glob("killed*")))
+        if f"{len(y)}:{int(X.sum())}" == self.fatal and killed < self.times:
+            (self.marks / f"killed{killed}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        with open(self.marks / "seen", "a", encoding="utf-8") as seen:
+            seen.write(f"{len(y)}:{int(X.sum())}\n")
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Return a comparison, and the training set of its arm "classic" in the second seed."""
+    marks = tmp_path_factory.mktemp("undisturbed")
+    result = run(classifier=Killed(marks), seeds=4)
+    return result, (marks / "seen").read_text().split()[4]
+
+
+def test_a_worker_that_is_killed_costs_its_cell_an_attempt_and_changes_no_number(undisturbed, tmp_path):
+    result, training_set = undisturbed
+    assert content(run(classifier=Killed(tmp_path, training_set), n_jobs=2, seeds=4)) == content(result)
+    assert (tmp_path / "killed0").exists()
+
+
+def test_a_cell_whose_worker_is_killed_each_time_fails_and_the_others_do_not(undisturbed, tmp_path):
+    _, training_set = undisturbed
+    with pytest.warns(GanaugWarning, match="workers were killed 2 times.*one at a time"):
+        result = run(classifier=Killed(tmp_path, training_set, times=9), n_jobs=2, seeds=4)
+    assert [(f.arm, f.seed) for f in result.failed] == [("classic", 1)]
+    assert "was killed each time" in result.failed[0].error
+    assert {c.seed for c in result.cells} == {0, 2, 3}
+    assert len(list(tmp_path.glob("killed*"))) == 3
+
+
+def test_a_killed_worker_of_a_dask_cluster_changes_no_number(undisturbed, tmp_path):
+    import joblib
+    from dask.distributed import Client, LocalCluster
+
+    result, training_set = undisturbed
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster),
+        joblib.parallel_config(backend="dask"),
+    ):
+        assert content(run(classifier=Killed(tmp_path, training_set), seeds=4)) == content(result)
+    assert (tmp_path / "killed0").exists()
 
 
 @pytest.mark.slow

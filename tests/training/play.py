@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ganaug.config import GANConfig
 from ganaug.training.batches import BalancedBatches
 from ganaug.training.loop import train
+from ganaug.training.ranks import Ranks
 from ganaug.training.state import GANState, new_state
 
 CPU = torch.device("cpu")
@@ -31,10 +32,15 @@ def two_classes(shape: tuple[int, ...] = (1, 8, 8)) -> tuple[Tensor, Tensor]:
 
 
 def batches_of(
-    config: GANConfig, *, seed: int = 0, shape: tuple[int, ...] = (1, 8, 8), data: Any = None
+    config: GANConfig,
+    *,
+    seed: int = 0,
+    shape: tuple[int, ...] = (1, 8, 8),
+    data: Any = None,
+    ranks: Ranks | None = None,
 ) -> BalancedBatches:
     x, c = data or two_classes(shape)
-    return BalancedBatches(x, c, batch_size=config.batch_size, seed=seed, pack=config.pack)
+    return BalancedBatches(x, c, batch_size=config.batch_size, seed=seed, pack=config.pack, ranks=ranks)
 
 
 def fresh(
@@ -44,8 +50,11 @@ def fresh(
     shape: tuple[int, ...] = (1, 8, 8),
     n_classes: int = 2,
     blocks: tuple[int, ...] = (),
+    ranks: Ranks | None = None,
 ) -> GANState:
-    return new_state(config, shape=shape, n_classes=n_classes, seed=seed, device=CPU, blocks=blocks)
+    return new_state(
+        config, shape=shape, n_classes=n_classes, seed=seed, device=CPU, blocks=blocks, ranks=ranks
+    )
 
 
 def play(
@@ -60,7 +69,7 @@ def play(
     """Train, from the first step or from a state, and return the state and the history."""
     state = fresh(config, seed=seed, shape=shape) if state is None else state
     history = options.pop("history", [])
-    batches = batches_of(config, seed=seed, shape=shape, data=data)
+    batches = batches_of(config, seed=seed, shape=shape, data=data, ranks=state.ranks)
     options = {"on_log": lambda *_: None, **options}
     train(state, batches, config, seed=seed, history=history, **options)
     return state, history
