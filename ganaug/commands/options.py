@@ -32,7 +32,8 @@ def some_of(*names: str) -> Callable[[str], list[str]]:
 Data = Annotated[
     str,
     typer.Argument(
-        help="'digits' (built in), an image folder (root/class/*.png), a folder of x*.npy and y*.npy, an .npz or a .csv.",
+        help="'digits' (built in), an image folder (root/class/*.png), a folder of x*.npy and y*.npy, an "
+        ".npz with x*/y*, or a .csv.",
         show_default=False,
     ),
 ]
