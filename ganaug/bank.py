@@ -14,6 +14,7 @@ from ganaug.data.schema import Schema
 from ganaug.data.sources import open_data
 from ganaug.formats import FILES
 from ganaug.manifest import MANIFEST, UNFINISHED
+from ganaug.shard_bucket import shard_place
 from ganaug.shard_folder import OnProgress, ShardFolder
 from ganaug.shard_sources import BankSamples, DrawnSamples
 from ganaug.shards import Rows, Shards
@@ -280,13 +281,14 @@ class SampleBank:
         jobs: int = 1,
         resume: bool = False,
         on_progress: OnProgress | None = None,
-    ) -> Path:
+    ) -> Path | str:
         """Write the samples as files that other programs read, with a manifest of their sha256.
 
         Parameters
         ----------
         path : str or Path
-            A new or empty folder.
+            A new or empty folder; or a URL that fsspec knows, such as ``"s3://bucket/pets"``, for the formats
+            parquet, webdataset and bank.
         format : str, default="files"
             ``"imagefolder"``: class/00000.png and metadata.csv. ``"csv"``: samples.csv. ``"npz"``: x, y
             and classes. ``"parquet"``: pictures as Hugging Face's data sets hold them, or typed columns.
@@ -301,15 +303,15 @@ class SampleBank:
 
         Returns
         -------
-        Path
-            The folder.
+        Path or str
+            The folder, or the URL.
 
         Raises
         ------
         OutputExistsError
             If the folder is not empty.
         ConfigError
-            If there is no such format for this kind of data.
+            If there is no such format for this kind of data, or for a URL.
         OSError
             If the disk has no room for the samples.
 
@@ -320,9 +322,10 @@ class SampleBank:
         with one; `from_files` takes it off again. An empty text and a missing cell are the same there.
         """
         layout = FILES[self.schema.kind] if format == "files" else format
-        folder = ShardFolder(path, BankSamples(self), layout)
-        folder.write(jobs=jobs, resume=resume, on_progress=on_progress)
-        return folder.path
+        place = shard_place(path, BankSamples(self), layout)
+        place.write(jobs=jobs, resume=resume, on_progress=on_progress)
+        found: Path | str = place.path
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave mapped arrays behind: a worker maps the file itself."""

@@ -14,7 +14,9 @@ from ganaug.terminal import progress
 def generate(
     run: Annotated[Path, typer.Argument(help="Folder that `ganaug fit` wrote.", show_default=False)],
     per_class: Annotated[int, typer.Option(min=1, help="Samples per class.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="New folder for the samples.", show_default=False)],
+    out: Annotated[
+        str, typer.Option(help="New folder for the samples, or a URL that fsspec knows.", show_default=False)
+    ],
     layout: Annotated[
         str,
         typer.Option(
@@ -46,16 +48,16 @@ def generate(
     """Draw samples into an image folder, .csv, .npz, parquet or tar files, or a bank."""
     from ganaug.formats import FILES
     from ganaug.generator import load
-    from ganaug.shard_folder import ShardFolder
+    from ganaug.shard_bucket import shard_place
     from ganaug.shard_sources import DrawnSamples
 
     part = _part(shard)
     gan = load(run, device=device)
     counts, drawn_by = gan.order(per_class, truncation, seed)
     samples = DrawnSamples(gan, counts, seed=drawn_by, truncation=truncation)
-    folder = ShardFolder(out, samples, FILES[gan.schema_.kind] if layout == "files" else layout)
+    folder = shard_place(out, samples, FILES[gan.schema_.kind] if layout == "files" else layout)
     counted = {str(k): per_class for k in gan.classes_.tolist()}
-    about: dict[str, Any] = {"out": str(out), "counts": counted}
+    about: dict[str, Any] = {"out": out, "counts": counted}
     done, n = False, len(samples.shards)
     if dry_run:
         folder.check(resume=resume, join=part is not None)

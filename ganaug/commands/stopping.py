@@ -11,7 +11,7 @@ from ganaug.commands.options import EXIT_RESUME
 
 
 @contextmanager
-def stoppable(out: Path | None, at_end: Callable[[], object] = lambda: None) -> Iterator[None]:
+def stoppable(out: Path | str | None, at_end: Callable[[], object] = lambda: None) -> Iterator[None]:
     """End in good order at Ctrl-C and SIGTERM, and say how to go on; `at_end` is called however it ends."""
 
     def stop(*_: object) -> None:
