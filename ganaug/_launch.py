@@ -14,23 +14,36 @@ class World(NamedTuple):
     rank: int
     n_local: int  # of them on this machine
     n_nodes: int
+    starter: str
 
 
-ALONE = World(1, 0, 1, 1)
+ALONE = World(1, 0, 1, 1, "")
 
-STARTERS = (
-    ("WORLD_SIZE", "RANK", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"),  # torchrun
-    ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_NTASKS_PER_NODE", "SLURM_STEP_NUM_NODES"),
-)
+STARTERS = {
+    "torchrun": ("WORLD_SIZE", "RANK", "GROUP_WORLD_SIZE"),
+    "srun": ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_STEP_NUM_NODES"),
+}
 """Of SLURM only a step counts, which srun starts: a batch script is one process, whatever it was granted."""
+
+_joined = 0
 
 
 def world() -> World:
     """Return who was started together with this process."""
-    for size, rank, n_local, n_nodes in STARTERS:
-        names = (size, rank, n_nodes)
-        if all(os.environ.get(name, "").isdigit() for name in names) and int(os.environ[size]) > 1:
-            n, number, nodes = (int(os.environ[name]) for name in names)
-            here = os.environ.get(n_local, "")
-            return World(n, number, int(here) if here.isdigit() else n // nodes, nodes)
+    for starter, names in STARTERS.items():
+        values = [os.environ.get(name, "") for name in names]
+        if all(value.isdigit() for value in values) and int(values[0]) > 1:
+            size, rank, n_nodes = map(int, values)
+            return World(size, rank, size // n_nodes, n_nodes, starter)
     return ALONE
+
+
+def join(rank: int) -> None:
+    """Note that this process is one of a training."""
+    global _joined
+    _joined = rank
+
+
+def joined_rank() -> int:
+    """Return which process of a training this is; 0 where it trains alone, or not at all."""
+    return _joined

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganaug._launch import OF_FIRST, world
+from ganaug._launch import OF_FIRST, joined_rank
 from ganaug.commands.audit import audit
 from ganaug.commands.compare import compare
 from ganaug.commands.config_file import configured
@@ -67,24 +67,25 @@ def main() -> None:
             EXIT_RESUME: "stopped; run the same command again with --resume",
             EXIT_INTERRUPTED: "interrupted",
         }
-        if isinstance(ended.code, int) and ended.code in told:
+        if isinstance(ended.code, int) and ended.code in told and not joined_rank():
             _tell_json(told[ended.code], ended.code)
         raise
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
-    if world().rank:
+    if joined_rank():
         return  # the first process has the same ones
     kind = "warning" if issubclass(category, GanaugWarning) else category.__name__
     typer.echo(shown(f"{kind}: {' '.join(str(message).split())}"), err=True)
 
 
 def _fail(error: Exception, code: int) -> None:
-    rank, text = world().rank, " ".join(str(error).split())
+    rank, text = joined_rank(), " ".join(str(error).split())
+    if rank and (OF_FIRST in getattr(error, "__notes__", ()) or isinstance(error, TrainingDivergedError)):
+        sys.exit()  # the first process says it, and must not be stopped meanwhile because others failed
     if not rank:
         _tell_json(text, code)
-    if OF_FIRST not in getattr(error, "__notes__", ()):
-        typer.echo(shown(f"rank {rank}: error: {text}" if rank else f"error: {text}"), err=True)
+    typer.echo(shown(f"rank {rank}: error: {text}" if rank else f"error: {text}"), err=True)
     sys.exit(code)
 
 

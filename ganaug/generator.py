@@ -18,7 +18,7 @@ from ganaug.class_generators import ClassGenerator, ClassGenerators
 from ganaug.config import GANConfig, resolve_config
 from ganaug.data.schema import Schema, kind_of
 from ganaug.data.sources import dataset_arrays, is_dataset
-from ganaug.errors import ConfigError, TrainingDivergedError
+from ganaug.errors import ConfigError, TrainingDivergedError, TrainingInterrupted
 from ganaug.evaluation.leak import Leak
 from ganaug.shards import of_files
 from ganaug.training.batches import BalancedBatches
@@ -37,6 +37,11 @@ from ganaug.training.saved import (
 )
 from ganaug.training.session import begin_or_resume, run_training
 from ganaug.training.state import GANState, new_state, torch_device
+
+ALIKE = (
+    "Start all of them alike. Trainings of their own, side by side, must not be tasks of one step of srun, "
+    "or of one torchrun."
+)
 
 __all__ = ["ClassGenerator", "ConditionalGAN", "load"]
 
@@ -177,6 +182,9 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         config = resolve_config(self.preset, self.config, self.train_images, kind=kind_of(X))
         resolve_game(config)
         ranks.require_parts(config.batch_size, config.pack)
+        ranks.require_equal(
+            lambda: {"out": str(out), "resume": str(resume), "seed": str(self.random_state)[:40]}, ALIKE
+        )
         schema = Schema.fit(X, y, names=names, missing=config.missing)
         x, c = schema.pack_X(X), schema.encode_y(y)
         device = torch_device(self.device) if fabric is None else fabric.device
@@ -194,9 +202,12 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
         drawing = partial(Drawing.of, state, config, schema.kind)
         self._set_fitted(config, schema, drawing(), seed)
         self.data_digest_: str | None = data_digest(x, c)
-        settings = json.dumps([config.to_dict(), schema.to_dict()])
         ranks.require_equal(
-            lambda: {"data": str(self.data_digest_), "settings": settings}, "Start all of them alike."
+            lambda: {
+                "data": str(self.data_digest_),
+                "settings": json.dumps([config.to_dict(), schema.to_dict()], default=str),
+            },
+            ALIKE,
         )
         self.history_: list[dict[str, Any]] = []
         run, sound = None, None
@@ -240,7 +251,8 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
             pack=config.pack,
             ranks=ranks,
         )
-        with observed(beginning) if ranks.first else nullcontext(lambda line: None) as tell:
+        endings = ranks.parting(TrainingDivergedError, TrainingInterrupted)
+        with endings, observed(beginning) if ranks.first else nullcontext(lambda line: None) as tell:
             try:
                 run_training(
                     state,
@@ -261,6 +273,7 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
                 raise
             if run is not None:
                 ranks.told(partial(self._save_generator, run.path))
+        batches.close()
         self.leaks_: dict[str, Leak] = {}
         if schema.kind == "image" and config.diffaugment:
             policy = config.diffaugment

@@ -217,11 +217,12 @@ def of_files(rows: Any) -> Any:
         whole = map_npy(shards.files[0])
     except (OSError, ValueError):  # no .npy file
         return rows
-    same = (whole.shape, whole.dtype, whole.strides) == (rows.shape, rows.dtype, rows.strides)
+    described = [(r.shape, r.dtype, r.strides) for r in (whole, rows)]
+    same = described[0] == described[1] and whole.offset == mapped.offset
     return shards if same and whole.flags.c_contiguous else rows
 
 
-def pieces(rows: Rows | Shards, start: int = 0, stop: int | None = None) -> Iterator[slice]:
+def pieces(rows: Rows | Shards | Chosen, start: int = 0, stop: int | None = None) -> Iterator[slice]:
     """Return slices of a few megabytes each that together cover all rows, or those from start to stop."""
     step = max(1, PIECE_BYTES // max(1, rows.dtype.itemsize * math.prod(rows.shape[1:])))
     stop = len(rows) if stop is None else stop

@@ -75,6 +75,7 @@ def fit(
     from ganaug.errors import ConfigError, GanaugError
     from ganaug.experiment.fit_tracking import fit_tracker
     from ganaug.generator import ConditionalGAN
+    from ganaug.shards import of_files
     from ganaug.training.ranks import Ranks, launched_fabric
 
     if register is not None and not track:
@@ -84,23 +85,26 @@ def fit(
     fabric = None if dry_run else launched_fabric(device)
     ranks = Ranks(fabric)
     quiet = quiet or not ranks.first
-    tracker = fit_tracker(data, register=register) if track and ranks.first else None
+    tracker = ranks.in_first(lambda: fit_tracker(data, register=register)) if track else None
     recording = nullcontext() if tracker is None else tracker.recording()
-    turn = ranks.in_turn(Path(data).is_dir())  # the first decodes a folder's images, the others map them
-    with turn, progress("reading", None, "images", quiet=quiet) as advance:
-        source = open_data(
-            data,
-            target=target,
-            image_size=image_size,
-            on_image=lambda done, total: advance(done, total=total),
-            stored=True,
-        )
+
+    def read() -> Any:
+        with progress("reading", None, "images", quiet=quiet) as advance:
+            return open_data(
+                data,
+                target=target,
+                image_size=image_size,
+                on_image=lambda done, total: advance(done, total=total),
+                stored=True,
+            )
+
+    source = ranks.first_then_all(read)  # the first decodes a folder's images, the others map them
     own = gan_settings(gan, max_minutes=max_minutes, missing=missing)
     X, y, kept = source.X, source.y, None
     if holdout is not None:
         kept = Holdout(holdout, seed)
         rows, _ = kept.split(y)
-        X, y = take(X, rows), take(y, rows)
+        X, y = take(of_files(X), rows), take(y, rows)
     kind = kind_of(X)
     config = resolve_config(preset, own, train_images, kind=kind)
     if dry_run:
@@ -162,7 +166,7 @@ def fit(
     except TrainingInterrupted as interruption:
         if ranks.first:
             typer.echo(f"{interruption}. Run the same command again with --resume.", err=True)
-        raise typer.Exit(EXIT_RESUME) from None
+        raise typer.Exit(EXIT_RESUME if ranks.first else 0) from None
     if not ranks.first:
         raise typer.Exit
     classes = dict(zip(conditional_gan.schema_.names, _class_sizes(y), strict=True))

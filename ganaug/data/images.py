@@ -233,6 +233,8 @@ def _level_values(codec: ImageCodec, device: torch.device) -> Tensor:
 
 def _shared(array: np.ndarray[Any, Any]) -> Tensor:
     """Return a tensor on the memory of the array, which may be read-only."""
+    if array.flags.writeable:
+        return torch.from_numpy(array)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
         return torch.from_numpy(array)

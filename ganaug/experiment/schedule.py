@@ -16,10 +16,9 @@ from ganaug.experiment.recalls import LEAST_SEEDS
 
 LOSSES = (
     "TerminatedWorkerError",  # loky
-    "BrokenProcessPool",
     "KilledWorker",  # Dask, after attempts of its own
     "WorkerCrashedError",  # Ray
-    "ActorDiedError",
+    "RayActorError",
 )
 """Names of the errors by which the backends of joblib say that a process is gone."""
 MAX_LOSSES = 2
@@ -97,7 +96,7 @@ def _finished(jobs: Sequence[Any], n_jobs: int | None, *, lost: Callable[[Any], 
                 yield found
             return
         except Exception as error:
-            if type(error).__name__ not in LOSSES:
+            if not _is_loss(error):
                 raise
     warnings.warn(
         f"workers were killed {MAX_LOSSES} times (is memory short?): {len(left)} cells run one at a time.",
@@ -106,11 +105,16 @@ def _finished(jobs: Sequence[Any], n_jobs: int | None, *, lost: Callable[[Any], 
     )
     for number, job in left.items():
         try:
-            yield from (found for _, found in _results({number: job}, 2))  # of 1, joblib would run it here
+            ((_, found),) = _results({number: job}, 2)  # of 1, joblib would run it here
         except Exception as error:
-            if type(error).__name__ not in LOSSES:
+            if not _is_loss(error):
                 raise
-            yield lost(job)
+            found = lost(job)
+        yield found
+
+
+def _is_loss(error: Exception) -> bool:
+    return any(kind.__name__ in LOSSES for kind in type(error).__mro__)
 
 
 def _results(jobs: dict[int, Any], n_jobs: int | None) -> Iterator[tuple[int, Any]]:

@@ -27,3 +27,7 @@ class Ahead(Generic[T]):
         wanted = range(n, n + (N_AHEAD + 1) * self._step, self._step)
         self._begun = {m: self._begun.get(m) or self._readers.submit(self._load, m) for m in wanted}
         return self._begun[n].result()
+
+    def close(self) -> None:
+        """Let the readers go, once what they have begun is read."""
+        self._readers.shutdown(cancel_futures=True)

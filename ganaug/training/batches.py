@@ -63,6 +63,11 @@ class BalancedBatches:
         packed, c = self._read(images_seen)
         return self.unpack(packed), c
 
+    def close(self) -> None:
+        """End the reading ahead; nothing is drawn for a step any more."""
+        if isinstance(self._read, Ahead):
+            self._read.close()
+
     def sample(self, n: int) -> tuple[Tensor, Tensor]:
         """Return n samples drawn with their own frequencies, and their classes, always the same."""
         rng = numpy_stream(self.seed, "sample")

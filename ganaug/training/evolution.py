@@ -12,7 +12,6 @@ from ganaug.training.state import GANState
 from ganaug.training.steps import Augment, ask, chunks, descend
 
 
-@with_less_memory
 def evolution_step(
     state: GANState,
     x: Tensor,
@@ -40,8 +39,7 @@ def evolution_step(
             for weight, slope in zip(_learning(state), gradient, strict=True):
                 weight.grad = slope
             norm = descend(state, state.opt_G, game.clip_norm)
-            with seeded(judge, x.device):
-                worth = _worth(state, x, c, z_judge, game=game, augment=augment)
+            worth = _worth(state, x, c, z_judge, judge=judge, game=game, augment=augment)
             children.append((worth, norm, _heredity(state)))
             _inherit(state, parent)
     except BaseException:
@@ -59,6 +57,7 @@ def evolution_step(
     return stats | {f"mutation/{name}": share for name, share in zip(game.mutations, won, strict=True)}
 
 
+@with_less_memory
 def _mutations(
     state: GANState, x_fake: Tensor, c: Tensor, z: Tensor, *, game: Game, augment: Augment
 ) -> tuple[list[Tensor], list[list[Tensor | None]]]:
@@ -83,27 +82,40 @@ def _mutations(
     return values, gradients
 
 
-def _worth(state: GANState, x: Tensor, c: Tensor, z: Tensor, *, game: Game, augment: Augment) -> Tensor:
+def _worth(
+    state: GANState, x: Tensor, c: Tensor, z: Tensor, *, judge: int, game: Game, augment: Augment
+) -> Tensor:
     """Return the fitness of the G that the state holds now."""
-    state.let_D_learn(True)
-    weights = state.learning
-    totals = [torch.zeros_like(w) for w in weights]
-    answers = []
-    for share, (x_i, c_i, z_i) in chunks(state.n_chunks, x, c, z, unit=state.pack):
-        with torch.no_grad(), state.autocast():
-            fake_i = state.G(z_i, c_i)
-        logits, weight, _ = ask(state, torch.cat([x_i, fake_i]), torch.cat([c_i, c_i]), augment)
-        cross_entropy = LOSSES["non-saturating"].discriminator(*logits.chunk(2))
-        value = game.judged(cross_entropy, weight) * share
-        for total, slope in zip(totals, torch.autograd.grad(value, weights, allow_unused=True), strict=True):
-            total += 0 if slope is None else slope
-        answers.append(logits.detach().chunk(2)[1])
-    state.let_D_learn(False)
-    state.ranks.average(totals)
-    norm = nn.utils.get_total_norm(totals)
-    worth = fitness(torch.cat(answers), norm, diversity_weight=game.diversity_weight, weight=weight)
+    slopes, logits, weight = _judgement(state, x, c, z, judge=judge, game=game, augment=augment)
+    state.ranks.average(slopes)
+    norm = nn.utils.get_total_norm(slopes)
+    worth = fitness(logits, norm, diversity_weight=game.diversity_weight, weight=weight)
     state.ranks.average([worth])
     return worth
+
+
+@with_less_memory
+def _judgement(
+    state: GANState, x: Tensor, c: Tensor, z: Tensor, *, judge: int, game: Game, augment: Augment
+) -> tuple[list[Tensor], Tensor, Tensor | float]:
+    """Return the gradient in D's weights, and D's logits of fakes and their weight, on own samples."""
+    state.let_D_learn(True)
+    weights = state.learning
+    slopes = [torch.zeros_like(w) for w in weights]
+    answers = []
+    with seeded(judge, x.device):
+        for share, (x_i, c_i, z_i) in chunks(state.n_chunks, x, c, z, unit=state.pack):
+            with torch.no_grad(), state.autocast():
+                fake_i = state.G(z_i, c_i)
+            logits, weight, _ = ask(state, torch.cat([x_i, fake_i]), torch.cat([c_i, c_i]), augment)
+            cross_entropy = LOSSES["non-saturating"].discriminator(*logits.chunk(2))
+            value = game.judged(cross_entropy, weight) * share
+            found = torch.autograd.grad(value, weights, allow_unused=True)
+            for total, slope in zip(slopes, found, strict=True):
+                total += 0 if slope is None else slope
+            answers.append(logits.detach().chunk(2)[1])
+    state.let_D_learn(False)
+    return slopes, torch.cat(answers), weight
 
 
 def _heredity(state: GANState) -> list[Tensor]:

@@ -119,7 +119,7 @@ def train(
         state.images_seen += config.batch_size * config.d_steps
         state.at(state.images_seen)
         short, stopping, late = ranks.agree(
-            [*stats.values(), *state.read_off_batches],
+            [*stats.values(), *state.statistics],
             state.n_chunks > n_chunks,
             stop is not None and stop.received is not None,
             config.max_minutes is not None and time.monotonic() - began >= 60 * config.max_minutes,

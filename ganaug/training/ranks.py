@@ -1,6 +1,7 @@
 """The processes that train one G and one D together: who has which rows of a batch, and what all agree on."""
 
 import logging
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from ganaug._launch import OF_FIRST, world
+from ganaug._launch import OF_FIRST, join, world
 from ganaug.errors import ConfigError, GanaugError
 
 T = TypeVar("T")
@@ -29,6 +30,8 @@ class Ranks:
         self._fabric = fabric
         self.size: int = 1 if fabric is None else fabric.world_size
         self.rank: int = 0 if fabric is None else fabric.global_rank
+        if self.size > 1 and not torch.distributed.is_initialized():
+            raise ConfigError(f"fabric must be launched; call its launch() in each of {self.size} processes.")
 
     @property
     def first(self) -> bool:
@@ -56,7 +59,7 @@ class Ranks:
         flat = torch.cat([t.detach().reshape(-1).to(self._fabric.device, dtype) for t in tensors])
         with _together():
             torch.distributed.all_reduce(flat)
-        parts = (flat / self.size).split([t.numel() for t in tensors])
+        parts = flat.div_(self.size).split([t.numel() for t in tensors])  # no room is asked for after it
         with torch.no_grad():
             for tensor, mean in zip(tensors, parts, strict=True):
                 tensor.copy_(mean.view_as(tensor))
@@ -89,7 +92,7 @@ class Ranks:
             except Exception as raised:
                 error = raised
         with _together():
-            made, told = self._fabric.broadcast((made, error))
+            made, told = self._fabric.broadcast((made, None if error is None else _portable(error)))
         if error is not None:
             raise error
         if told is not None:
@@ -98,14 +101,29 @@ class Ranks:
         found: T = made
         return found
 
-    def in_turn(self, one_after_another: bool) -> Any:
-        """Return a context that the first rank of a machine goes through before the others, if asked to."""
-        return self._turn() if one_after_another and self.size > 1 else _at_once()
+    def meet(self) -> None:
+        """Wait for all ranks."""
+        self.told(lambda: None)
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        with self._fabric.rank_zero_first(local=True):
+    def parting(self, *endings: type[BaseException]) -> Iterator[None]:
+        """Let nobody leave by an error that all ranks raise before the first one has done with it."""
+        try:
             yield
+        except endings:
+            self.meet()
+            raise
+
+    def in_first(self, make: Callable[[], T]) -> T | None:
+        """Return what the first rank makes, which stays there; None in the others."""
+        found: list[T] = []
+        self.told(lambda: found.append(make()))
+        return found[0] if found else None
+
+    def first_then_all(self, make: Callable[[], T]) -> T:
+        """Return what `make` makes, in the others after the first rank is done: they find what it left."""
+        found = self.in_first(make)
+        return make() if found is None else found
 
     def require_equal(self, find: Callable[[], dict[str, str]], mend: str) -> None:
         """Raise GanaugError in all ranks where one finds other values than the first."""
@@ -125,21 +143,27 @@ class Ranks:
 
 
 @contextmanager
-def _at_once() -> Iterator[None]:
-    yield
-
-
-@contextmanager
 def _together() -> Iterator[None]:
     """Say what it means where a call that all ranks make fails: one of them is gone."""
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
-        reason = str(error).splitlines()[0][:200]
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise GanaugError(
             f"another process of this training was lost ({reason}). With a run folder, start it again with "
             "resume=True (--resume): it goes on from the last checkpoint, on any number of processes."
         ) from error
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error that other processes can read."""
+    try:
+        copy = pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever an error of somebody else's makes of that
+        copy = None
+    return copy if isinstance(copy, Exception) else GanaugError(f"{type(error).__name__}: {error}")
 
 
 def launched_fabric(device: str) -> Any:
@@ -152,6 +176,8 @@ def launched_fabric(device: str) -> Any:
         return None
     try:
         from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+        from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
     except ImportError as error:
         raise ConfigError(
             f"this is one of {together.size} processes, and training in several needs Lightning "
@@ -163,14 +189,29 @@ def launched_fabric(device: str) -> Any:
             f"device must be a kind of device where several processes train, for each has its own; got "
             f"{device!r}. Write {kind!r}."
         )
+    starters = {"torchrun": TorchElasticEnvironment, "srun": SLURMEnvironment}
     log = logging.getLogger("lightning_fabric")
     level = log.level
     log.setLevel(logging.WARNING)  # else it greets on stderr
     try:
         fabric = Fabric(
-            accelerator=kind, devices=together.n_local, num_nodes=together.n_nodes, strategy="ddp"
+            accelerator=kind,
+            devices=together.n_local,
+            num_nodes=together.n_nodes,
+            strategy="ddp",
+            plugins=[starters[together.starter]()],
         )
         fabric.launch()
+    except Exception as error:  # Fabric's own kinds
+        raise ConfigError(
+            f"{together.size} processes cannot train together on {device!r}: {error}"
+        ) from error
     finally:
         log.setLevel(level)
+    if (fabric.world_size, fabric.global_rank) != together[:2]:
+        raise ConfigError(
+            f"this must be process {together.rank} of {together.size}, as {together.starter} says; Lightning "
+            f"Fabric found {fabric.global_rank} of {fabric.world_size}."
+        )
+    join(together.rank)
     return fabric

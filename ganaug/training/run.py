@@ -15,6 +15,7 @@ from torch import Tensor
 from ganaug._checks import empty_folder, reading, writing
 from ganaug.data.stored import StoredImages
 from ganaug.errors import CheckpointError, GanaugWarning
+from ganaug.shards import pieces
 from ganaug.training.checkpoint import load_tensors, require_finite, save_tensors
 from ganaug.training.curves import draw_curves
 from ganaug.training.state import GANState
@@ -22,7 +23,6 @@ from ganaug.training.state import GANState
 CHECKPOINTS = "checkpoints"
 FINITE = re.compile(r"(G|D|G_ema|opt_G|opt_D|snapshots\.\d+)\.")
 """Tensors of a checkpoint that training can go on from only where they are finite."""
-PIECE = 1024
 MAY_CHANGE = ("train_images", "max_minutes", "target_distance", "keep_checkpoints")
 
 
@@ -158,7 +158,7 @@ def best_moment(history: list[dict[str, Any]]) -> int | None:
 def data_digest(x: Tensor | StoredImages, c: Tensor) -> str:
     """Return a short fingerprint of packed samples and classes, wherever they lie."""
     content = hashlib.sha256()
-    parts = [x] if isinstance(x, Tensor) else (x[start : start + PIECE] for start in range(0, len(x), PIECE))
+    parts = [x] if isinstance(x, Tensor) else (x[rows] for rows in pieces(x.images))
     for part in chain(parts, [c]):
         rows = part.permute(0, 2, 3, 1) if part.ndim == 4 else part
         content.update(rows.cpu().contiguous().numpy().data)

@@ -70,11 +70,6 @@ class GANState:
         """Samples that D judges together."""
         return getattr(self.D, "pack", 1)
 
-    @property
-    def read_off_batches(self) -> list[Tensor]:
-        """Running figures, and statistics of norms, that a step moves by its batch beside the weights."""
-        return [self.logit_means, self.sign_mean, *self.statistics]
-
     def share_shortage(self) -> None:
         """After memory ran out in a rank, cut batches in all of them, and take over the first one's buffers.
 

@@ -1,7 +1,7 @@
 """One update of one player; each returns its numbers and moves nobody else."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +64,8 @@ def discriminator_step(
     both = torch.cat(answers, dim=1)
     means = {k: torch.stack([s[k] for s in stats]).sum(0) for k in stats[0]}
     noted = _note_logits(state, both, weights, getattr(game.loss, "boundary", 0.0))
-    figures = means | noted | {"gradient/D": descend(state, state.opt_D, game.clip_norm)}
+    norm = descend(state, state.opt_D, game.clip_norm, read_off=[state.logit_means, state.sign_mean])
+    figures = means | noted | {"gradient/D": norm}
     return figures, both[0]
 
 
@@ -140,11 +141,25 @@ def chunks(n: int, *tensors: Tensor, unit: int = 1) -> Iterator[tuple[float, tup
         yield len(pieces[0]) / len(tensors[0]), pieces
 
 
-def descend(state: GANState, optimiser: torch.optim.Optimizer, clip_norm: float | None) -> Tensor:
-    """Take a step along all ranks' mean gradient and return its norm; one that is not finite is skipped."""
-    weights = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+def descend(
+    state: GANState,
+    optimiser: torch.optim.Optimizer,
+    clip_norm: float | None,
+    *,
+    read_off: Sequence[Tensor] = (),
+) -> Tensor:
+    """Take a step along all ranks' mean gradient and return its norm; one that is not finite is skipped.
+
+    What was `read_off` the batch is averaged with it.
+    """
+    weights = [p for group in optimiser.param_groups for p in group["params"] if p.requires_grad]
+    if state.ranks.size > 1:
+        for weight in weights:
+            if weight.grad is None:  # no sample of this rank needed it
+                weight.grad = torch.zeros_like(weight)
+    weights = [p for p in weights if p.grad is not None]
     gradients = [p.grad for p in weights if p.grad is not None]
-    state.ranks.average(gradients)
+    state.ranks.average([*gradients, *read_off])
     norm = nn.utils.get_total_norm(gradients)
     if not torch.isfinite(norm):
         return norm

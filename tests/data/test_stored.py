@@ -90,7 +90,17 @@ def test_a_mapped_array_is_read_from_its_file(folder, monkeypatch) -> None:
     written = np.load(folder / "x-9.npy", mmap_mode="c")
     written[0] = 0
     raw = np.memmap(folder / "x-9.npy", np.uint8, "r")
-    for rows in (mapped[1:], mapped[::-1], mapped.transpose(0, 3, 1, 2), written, raw, np.zeros(3), [1, 2]):
+    shifted = np.memmap(folder / "x-9.npy", np.uint8, "r", 0, mapped.shape)
+    for rows in (
+        shifted,
+        mapped[1:],
+        mapped[::-1],
+        mapped.transpose(0, 3, 1, 2),
+        written,
+        raw,
+        np.zeros(3),
+        [1, 2],
+    ):
         assert of_files(rows) is rows
     gan = ConditionalGAN(config=config(), random_state=0, device="cpu").fit(mapped, LABELS[:25])
     assert (

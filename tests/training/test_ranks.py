@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,8 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from play import play
-from together import EXACT, LIKE
+from play import fresh, play
+from together import EXACT, LIKE, SHORT
 
 from ganaug import ConditionalGAN, GANConfig, load
 from ganaug._launch import ALONE, STARTERS, World, world
@@ -19,6 +20,11 @@ from ganaug.errors import ConfigError
 from ganaug.training.ranks import Ranks, launched_fabric
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+
+
+PLAYERS = ("G", "D", "G_ema")
+NOT_LEARNED = ("._u", "._v", "D.head.linear.bias")
+"""Vectors of spectral norm; and what a relativistic loss has no gradient for, so that rounding moves it."""
 
 
 def environment() -> dict[str, str]:
@@ -51,8 +57,8 @@ def one_thread():
 
 
 def furthest(first: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
-    """Return the largest difference of weights and statistics of both players and the average."""
-    names = [k for k in first if k.partition(".")[0] in ("G", "D", "G_ema")]
+    """Return the largest difference of weights of both players and the average."""
+    names = [k for k in first if k.partition(".")[0] in PLAYERS and not k.endswith(NOT_LEARNED)]
     return max(float((first[k].double() - other[k].double()).abs().max()) for k in names)
 
 
@@ -60,8 +66,8 @@ def furthest(first: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> 
 def test_two_ranks_with_half_the_batch_train_what_one_trains_with_all_of_it(seen, one_thread, name) -> None:
     alone, history = play(EXACT[name])
     tensors, together = seen[0][name]
-    moved = furthest(alone.tensors(), play(EXACT[name], seed=1)[0].tensors())
-    assert furthest(alone.tensors(), tensors) < 1e-4 * moved
+    moved = furthest(alone.tensors(), fresh(EXACT[name]).tensors())
+    assert furthest(alone.tensors(), tensors) < 0.01 * moved
     for line, other in zip(history, together, strict=True):
         assert {k: v for k, v in line.items() if not isinstance(v, str)} == pytest.approx(
             {k: v for k, v in other.items() if not isinstance(v, str)}, rel=1e-3, abs=1e-3
@@ -97,6 +103,24 @@ def test_the_first_rank_acts_and_the_others_hear_of_it(seen) -> None:
     assert [bool(s["refused"]["notes"]) for s in seen] == [False, True]
 
 
+def test_an_error_of_the_first_rank_reaches_all_also_where_they_cannot_read_it(seen) -> None:
+    assert [(s["unread"]["type"], s["unread"]["text"]) for s in seen] == [("DataError", "seen by 0")] * 2
+    assert [s["not portable"]["type"] for s in seen] == ["Own", "GanaugError"]
+    assert seen[1]["not portable"]["text"] == "Own: words"
+    assert [s["in first"] for s in seen] == ["of 0", None]
+
+
+def test_trainings_of_their_own_are_not_taken_for_one(seen) -> None:
+    assert [s["own folders"]["type"] for s in seen] == ["GanaugError"] * 2
+    assert "must have the same out; rank 1 has" in seen[1]["own folders"]["text"]
+    assert "must have the same seed" in seen[1]["own seeds"]["text"]
+
+
+def test_nobody_leaves_before_the_first_rank_has_closed_its_record(seen) -> None:
+    assert [s["slow"]["type"] for s in seen] == ["TrainingInterrupted"] * 2
+    assert [s["slow ended"] for s in seen] == [True, True]
+
+
 def test_a_difference_is_named_in_the_rank_that_has_it_and_ends_all(seen) -> None:
     assert [s["unequal"]["type"] for s in seen] == ["GanaugError"] * 2
     assert "must have the same b; rank 1 has other ones than rank 0. Mend it." in seen[1]["unequal"]["text"]
@@ -107,14 +131,12 @@ def test_weights_that_drift_apart_end_the_training(seen) -> None:
     assert "must have the same D." in seen[1]["disturbed"]["text"]
 
 
-def test_memory_that_runs_out_in_one_rank_cuts_batches_in_both(seen) -> None:
-    (first, n), (other, m) = (s["short of memory"] for s in seen)
+@pytest.mark.parametrize("name", SHORT)
+def test_memory_that_runs_out_in_one_rank_cuts_batches_in_both(seen, name) -> None:
+    (first, n, enough), (other, m, _) = (s[f"short of memory: {name}"] for s in seen)
     assert (n, m) == (2, 2)
-    assert all(torch.equal(first[k], other[k]) for k in first if k.partition(".")[0] in ("G", "D", "G_ema"))
-    in_pieces, whole = (
-        {k: v for k, v in tensors.items() if k[:2] == "G."} for tensors in (first, seen[0]["hinge"][0])
-    )
-    assert furthest(in_pieces, whole) < 0.01
+    assert all(torch.equal(first[k], other[k]) for k in first if k.partition(".")[0] in PLAYERS)
+    assert furthest(first, enough) < 0.01 * furthest(enough, fresh(SHORT[name]).tensors())
 
 
 def test_a_signal_to_one_rank_stops_both_after_the_same_step(seen) -> None:
@@ -137,7 +159,7 @@ def test_all_ranks_hold_the_fitted_generator_and_share_a_seed_that_nobody_chose(
 
 def test_a_real_signal_to_one_rank_leaves_a_run_that_ends_as_an_undisturbed_one(seen) -> None:
     assert [s["signal"]["type"] for s in seen] == ["TrainingInterrupted"] * 2
-    assert "SIGTERM after 48 images" in seen[1]["signal"]["text"]
+    assert "SIGTERM after 32 images" in seen[1]["signal"]["text"]
     assert [s["stopped and resumed"] for s in seen] == [True, True]
 
 
@@ -174,22 +196,22 @@ def test_a_fabric_must_be_one() -> None:
     ("variables", "found"),
     [
         ({}, ALONE),
-        ({"WORLD_SIZE": "1", "RANK": "0", "LOCAL_WORLD_SIZE": "1", "GROUP_WORLD_SIZE": "1"}, ALONE),
+        ({"WORLD_SIZE": "1", "RANK": "0", "GROUP_WORLD_SIZE": "1"}, ALONE),
         (
-            {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "2"},
-            World(4, 3, 2, 2),
+            {"WORLD_SIZE": "4", "RANK": "3", "GROUP_WORLD_SIZE": "2"},
+            World(4, 3, 2, 2, "torchrun"),
         ),
         ({"WORLD_SIZE": "4"}, ALONE),  # somebody else's word
         ({"SLURM_NTASKS": "8", "SLURM_PROCID": "0", "SLURM_JOB_NUM_NODES": "2"}, ALONE),  # a batch script
         (
             {"SLURM_STEP_NUM_TASKS": "8", "SLURM_PROCID": "5", "SLURM_STEP_NUM_NODES": "2"},
-            World(8, 5, 4, 2),
+            World(8, 5, 4, 2, "srun"),
         ),
     ],
 )
 def test_who_was_started_together_is_read_from_the_environment(monkeypatch, variables, found) -> None:
-    for starter in STARTERS:
-        for name in starter:
+    for names in STARTERS.values():
+        for name in names:
             monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -199,7 +221,7 @@ def test_who_was_started_together_is_read_from_the_environment(monkeypatch, vari
 
 
 def test_one_of_several_processes_has_no_numbered_device_and_needs_fabric(monkeypatch) -> None:
-    for name, value in zip(STARTERS[0], ("2", "0", "2", "1"), strict=True):
+    for name, value in zip(STARTERS["torchrun"], ("2", "0", "1"), strict=True):
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match=r"got 'cuda:1'\. Write 'cuda'"):
         launched_fabric("cuda:1")
@@ -217,13 +239,17 @@ def start():
     """Return what starts a training in two processes; those that are left at the end are killed."""
     started = []
 
-    def begin(out: Path, n: int, *options: str) -> subprocess.Popen[str]:
+    def begin(out: Path, n: int, *options: str, alone: Any = None) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [*TORCHRUN, *FIT, "--train-images", str(n), "--out", str(out), *options],
+            [
+                *(TORCHRUN if alone is None else [sys.executable]),
+                *FIT,
+                *("--train-images", str(n), "--out", str(out), *options),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment(),
+            env={**environment(), **(alone or {})},
             cwd=out.parent,
         )
         started.append(process)
@@ -245,6 +271,12 @@ def wait_for(file: Path, process: subprocess.Popen[str]) -> None:
     assert file.exists()
 
 
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
 def children(process: subprocess.Popen[str]) -> list[int]:
     import psutil
 
@@ -259,17 +291,24 @@ def test_a_run_goes_on_after_a_stop_after_a_kill_and_on_another_number_of_proces
     wait_for(checkpoints / "000001280.safetensors", stopped)
     os.kill(children(stopped)[1], signal.SIGTERM)
     said, shown = stopped.communicate(timeout=60)
-    assert stopped.returncode
+    assert stopped.returncode == 1  # torchrun's own, for the first one's 75
     assert shown.count("Run the same command again with --resume") == 1, shown  # by one of them
     assert "GLOBAL_RANK" not in shown
     assert not said
 
     reached = last(checkpoints)
-    killed = start(out, 10**7, "--resume")
-    wait_for(checkpoints / f"{reached // 640 * 640 + 1280:09d}.safetensors", killed)
-    os.kill(children(killed)[1], signal.SIGKILL)
-    killed.communicate(timeout=60)
-    assert killed.returncode
+    together = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "1", "GROUP_RANK": "0"}
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    first, other = (
+        start(out, 10**7, "--resume", alone={**together, **address, "RANK": rank, "LOCAL_RANK": rank})
+        for rank in "01"
+    )
+    wait_for(checkpoints / f"{reached // 640 * 640 + 1280:09d}.safetensors", first)
+    other.kill()
+    _, shown = first.communicate(timeout=60)
+    assert first.returncode == 1
+    assert "another process of this training was lost" in shown
+    assert "start it again with resume=True (--resume)" in " ".join(shown.split())
 
     n = last(checkpoints) + 640
     options = ["--train-images", str(n), "--out", str(out), "--resume"]

@@ -6,17 +6,21 @@ python -m torch.distributed.run --nproc-per-node 2 together.py FOLDER
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from play import fresh, play, small, two_classes
 
-from ganaug import ConditionalGAN
+from ganaug import ConditionalGAN, GANConfig
 from ganaug.errors import DataError
-from ganaug.training import loop, steps
+from ganaug.training import evolution, loop, steps
 from ganaug.training.interrupt import StopSignals
+from ganaug.training.observers import observers
 from ganaug.training.ranks import Ranks, launched_fabric
 
 PLAIN: dict[str, Any] = {"network": "r3gan", "diffaugment": ()}  # no norms, nothing drawn but z
@@ -34,8 +38,26 @@ EXACT = {
     ),
 }
 """Games whose result on two ranks is that of one."""
+SHORT = {name: replace(EXACT[name], regularizers=("lecam",)) for name in ("hinge", "evolution")}
+"""Games in which a forward pass more or less moves nothing."""
+FAILS_AT = {"hinge": 3, "evolution": 4}
+"""Which of D's forward passes fails: that of its second step; the one that judges the second child."""
 LIKE = {"norms": small(network="resnet"), "table": small(network="residual-mlp", diffaugment=())}
 """Games with statistics of batches, or numbers of a rank's own: other ones than on one rank."""
+
+
+class SlowToEnd:
+    """A record of a training, which takes a while to close."""
+
+    def __init__(self, folder: Path, beginning: Any):
+        self.folder = folder
+
+    def __enter__(self) -> Callable[[Any], None]:
+        return lambda line: None
+
+    def __exit__(self, *ending: Any) -> None:
+        time.sleep(1)
+        (self.folder / "ended").touch()
 
 
 class Stop(StopSignals):
@@ -58,6 +80,13 @@ def refuse() -> None:
     raise DataError(f"seen by {os.environ['RANK']}")
 
 
+def refuse_in_own_words() -> None:
+    class Own(Exception):
+        """An error that no other process can read."""
+
+    raise Own("words")
+
+
 def disturbed(ranks: Ranks) -> None:
     """Train, and move a weight of D in one rank only."""
     state = fresh(EXACT["hinge"], ranks=ranks)
@@ -69,26 +98,27 @@ def disturbed(ranks: Ranks) -> None:
     play(EXACT["hinge"], state=state, on_step=disturb)
 
 
-def short_of_memory(ranks: Ranks) -> Any:
-    """Train, with memory that runs out once in one rank only."""
+def short_of_memory(ranks: Ranks, config: GANConfig, *, fails_at: int) -> Any:
+    """Train twice: with memory for all, and with memory that runs out once, in one rank."""
+    enough, _ = play(config, state=fresh(config, ranks=ranks))
     ask, calls = steps.ask, []
 
     def ask_or_fail(*args: Any) -> Any:
         calls.append(1)
-        if ranks.rank == 1 and len(calls) == 3:
+        if ranks.rank == 1 and len(calls) == fails_at:
             raise MemoryError
         return ask(*args)
 
-    steps.ask = ask_or_fail
-    state, _ = play(EXACT["hinge"], state=fresh(EXACT["hinge"], ranks=ranks))
-    steps.ask = ask
-    return [state.tensors(), state.n_chunks]
+    steps.ask = evolution.ask = ask_or_fail
+    state, _ = play(config, state=fresh(config, ranks=ranks))
+    steps.ask = evolution.ask = ask
+    return [state.tensors(), state.n_chunks, enough.tensors()]
 
 
 def stop_in_one(ranks: Ranks) -> Callable[[int], None]:
     """Return what sends a real signal to one rank in the middle of an interval."""
     return lambda images_seen: (
-        os.kill(os.getpid(), signal.SIGTERM) if ranks.rank == 1 and images_seen == 48 else None
+        os.kill(os.getpid(), signal.SIGTERM) if ranks.rank == 1 and images_seen == 16 else None
     )
 
 
@@ -104,8 +134,10 @@ def main(folder: Path) -> None:
     seen["refused"] = attempt(lambda: ranks.told(refuse))
     unequal = {"a": "same", "b": str(ranks.rank)}
     seen["unequal"] = attempt(lambda: ranks.require_equal(lambda: unequal, "Mend it."))
-    with ranks.in_turn(True):
-        seen["alone"] = [(folder / "turn").exists(), (folder / "turn").touch()][0]
+    seen["alone"] = ranks.first_then_all(lambda: [(folder / "turn").exists(), (folder / "turn").touch()][0])
+    seen["unread"] = attempt(lambda: ranks.first_then_all(refuse))
+    seen["not portable"] = attempt(lambda: ranks.told(refuse_in_own_words))
+    seen["in first"] = ranks.in_first(lambda: f"of {ranks.rank}")
 
     seeds: set[int] = set()
     augment = loop.diff_augment
@@ -120,7 +152,8 @@ def main(folder: Path) -> None:
     seen["seeds"] = seeds
     loop.diff_augment = augment
 
-    seen["short of memory"] = short_of_memory(ranks)
+    for name in SHORT:
+        seen[f"short of memory: {name}"] = short_of_memory(ranks, SHORT[name], fails_at=FAILS_AT[name])
     seen["disturbed"] = attempt(lambda: disturbed(ranks))
     stopped = fresh(EXACT["hinge"], ranks=ranks)
     seen["stopped"] = attempt(lambda: play(EXACT["hinge"], state=stopped, stop=Stop(ranks.rank)))
@@ -130,6 +163,18 @@ def main(folder: Path) -> None:
     X, y = x.numpy()[:, 0], c.numpy()
     fit = {"config": EXACT["hinge"], "device": "cpu"}
     other = X + 0.01 * ranks.rank
+    own = {"fabric": fabric, "out": folder / f"own{ranks.rank}"}
+    seen["own folders"] = attempt(lambda: ConditionalGAN(**fit, random_state=0).fit(X, y, **own))
+    seen["own seeds"] = attempt(
+        lambda: ConditionalGAN(**fit, random_state=ranks.rank).fit(X, y, fabric=fabric)
+    )
+    with observers(slow=partial(SlowToEnd, folder)):
+        seen["slow"] = attempt(
+            lambda: ConditionalGAN(**fit, random_state=0).fit(
+                X, y, fabric=fabric, out=folder / "slow", on_step=stop_in_one(ranks)
+            )
+        )
+    seen["slow ended"] = (folder / "ended").exists()
     seen["other data"] = attempt(lambda: ConditionalGAN(**fit, random_state=0).fit(other, y, fabric=fabric))
     gan = ConditionalGAN(**fit).fit(X, y, fabric=fabric, out=folder / "run")
     seen["fitted"] = [gan.seed_, gan.history_, gan.generate(3)[0]]
