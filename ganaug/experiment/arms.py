@@ -37,6 +37,7 @@ __all__ = [
 
 SWAP = 0.3  # as in `SyntheticSwap`
 
+_THRESHOLD = Arm(role="control", tune_threshold=True)
 _COPIES = Arm(role="control", extra=copies)
 _GAN = Arm(role="treatment", extra=synthetic)
 _COMPLEMENT = Arm(role="treatment", extra=copies, complement="generator")
@@ -46,7 +47,9 @@ _RESERVE = Arm(role="oracle", extra=real_samples)
 ARMS: dict[str, Arm] = {
     "nothing": Arm(role="control"),
     "class weights": Arm(role="control", class_weights=True),
-    "threshold": Arm(role="control", tune_threshold=True),
+    "threshold": _THRESHOLD,
+    "threshold + entropy": replace(_THRESHOLD, complement="none"),
+    "threshold + mixes": replace(_THRESHOLD, complement="mixes"),
     "oversampling": _COPIES,
     "noisy copies": Arm(role="control", extra=noisy_copies),
     "smote": Arm(role="control", extra=smote, data="table"),
@@ -108,6 +111,7 @@ ARMS: dict[str, Arm] = {
     "gan + novelty": replace(_GAN, gate="novelty"),
     "chosen gan": chosen(_GAN),
     "complement": Arm(role="treatment", complement="generator"),
+    "threshold + complement": replace(_THRESHOLD, role="treatment", complement="generator"),
     "oversampling + complement": _COMPLEMENT,
     "classic + complement": replace(_COMPLEMENT, classic=True, data="image"),
     "elastic + complement": replace(_COMPLEMENT, classic="elastic", data="image"),
