@@ -118,12 +118,7 @@ def train(
         before = state.images_seen
         state.images_seen += config.batch_size * config.d_steps
         state.at(state.images_seen)
-        short, stopping, late = ranks.agree(
-            [*stats.values(), *state.statistics],
-            state.n_chunks > n_chunks,
-            stop is not None and stop.received is not None,
-            config.max_minutes is not None and time.monotonic() - began >= 60 * config.max_minutes,
-        )
+        (short,) = ranks.agree([*stats.values(), *state.statistics], state.n_chunks > n_chunks)
         if short:
             state.share_shortage()
         _move_average(state, config)
@@ -132,6 +127,11 @@ def train(
         if on_step is not None:
             on_step(state.images_seen)
 
+        stopping, late = ranks.agree(
+            [],
+            stop is not None and stop.received is not None,
+            config.max_minutes is not None and time.monotonic() - began >= 60 * config.max_minutes,
+        )
         done = late or state.images_seen >= config.train_images
         crossed = state.images_seen // config.log_every_images > before // config.log_every_images
         if crossed or done or broken:
@@ -168,7 +168,7 @@ def train(
             done = done or (near and not sick)
         if done:
             return
-        if stopping:
+        if stopping or (ranks.size == 1 and stop is not None and stop.received):  # others are asked each step
             name = stop.received.name if stop is not None and stop.received else "a signal to another process"
             raise TrainingInterrupted(f"{name} after {state.images_seen} images")
 

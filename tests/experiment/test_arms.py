@@ -147,7 +147,8 @@ def test_the_table_of_arms_tells_controls_from_treatments():
             a.extra in (synthetic, near_boundary) or a.complement == "generator" for a in arm.among or (arm,)
         )
     assert [name for name, arm in ARMS.items() if arm.class_weights] == ["class weights"]
-    assert [name for name, arm in ARMS.items() if arm.tune_threshold] == ["threshold"]
+    tuned = [name for name, arm in ARMS.items() if arm.tune_threshold]
+    assert tuned == ["threshold", *(f"threshold + {rest}" for rest in ("entropy", "mixes", "complement"))]
     assert {name for name, arm in ARMS.items() if arm.role == "oracle"} == {
         name for name, arm in ARMS.items() if arm.extra is real_samples
     }

@@ -59,6 +59,7 @@ def test_the_twins_of_the_table_are_these():
         "chosen gan": "chosen oversampling",
         "complement": "mixes",
         "oversampling + complement": "oversampling + mixes",
+        "threshold + complement": "threshold + mixes",
         "classic + complement": "classic + mixes",
         "elastic + complement": "elastic + mixes",
         "pseudo-labels + complement": "pseudo-labels + mixes",

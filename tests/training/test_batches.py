@@ -74,7 +74,7 @@ def test_packed_images_are_not_copied_and_only_a_batch_is_unpacked() -> None:
 
     drawn = BalancedBatches(images, LABELS, batch_size=30, seed=0, unpack=unpack)
     drawn(0)
-    assert drawn.rows.data_ptr() == images.data_ptr()
+    assert drawn.rows.rows.data_ptr() == images.data_ptr()
     assert sizes == [30]
 
 

@@ -159,7 +159,7 @@ def test_all_ranks_hold_the_fitted_generator_and_share_a_seed_that_nobody_chose(
 
 def test_a_real_signal_to_one_rank_leaves_a_run_that_ends_as_an_undisturbed_one(seen) -> None:
     assert [s["signal"]["type"] for s in seen] == ["TrainingInterrupted"] * 2
-    assert "SIGTERM after 32 images" in seen[1]["signal"]["text"]
+    assert "SIGTERM after 16 images" in seen[1]["signal"]["text"]
     assert [s["stopped and resumed"] for s in seen] == [True, True]
 
 
