@@ -47,7 +47,8 @@ def counts(cells: dict[str, Any]) -> str:
     begun = [found["verdict"] for found in own if found["seeds"] < found["of"]]
     names = ("helps", "no evidence", "hurts")
     said = [", ".join(f"{name} in {some.count(name)}" for name in names) for some in (whole, begun)]
-    return f"{said[0]} of the {len(whole)} cells with all seeds; so far, {said[1]} of the {len(begun)} others"
+    others = f"; so far, {said[1]} of the {len(begun)} others" if begun else ""
+    return f"{said[0]} of the {len(whole)} cells with all seeds{others}"
 
 
 def arms_table(cells: dict[str, Any], group: dict[str, str], wanted: str) -> str:

@@ -61,9 +61,8 @@ def train(
         seed=seed,
     )
     device, ranks = state.logit_means.device, state.ranks
-    rank = (
-        (ranks.rank,) if ranks.size > 1 else ()
-    )  # a stream of its own, for what a rank draws for its part alone
+    # names the stream of a rank of several, for what it draws for its own samples alone
+    rank = (ranks.rank,) if ranks.size > 1 else ()
     if not state.images_seen:
         state.began = ranks.told(partial(quality.measure, state))[0].nanmean().to(device)
     health = Health(state, sound)
