@@ -205,7 +205,7 @@ PEAK = """
 import atexit, re, sys
 from ganaug.cli import main
 atexit.register(lambda: print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]))
-sys.argv = ["ganaug", "fit", *sys.argv[1:], "--device", "cpu", "--train-images", "6400", "--quiet"]
+sys.argv = ["ganaug", "fit", *sys.argv[1:], "--device", "cpu", "--train-images", "1280", "--quiet"]
 main()
 """
 

@@ -3,7 +3,7 @@
 Points are measured at 1 and 2 processes (`distributed.py` first; here sizes, generation, MLflow); the model
 is fitted to them, checked at 2 processes, and carried on with the assumptions that it prints. GANAUG_DATA is
 not needed. About 8 minutes on 2 quiet cores.
-    python benchmarks/scale.py [--parts sizes generation mlflow] [--plan]
+    python benchmarks/scale.py [--parts sizes generation shards mlflow] [--plan]
 """
 
 import argparse
@@ -24,8 +24,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import ganaug
 from ganaug.config import resolve_config
+from ganaug.data.schema import Schema
+from ganaug.shard_bucket import shard_place
 from ganaug.shard_folder import ShardFolder
-from ganaug.shard_sources import SHARD_BYTES, SHARD_ROWS, DrawnSamples
+from ganaug.shard_sources import SHARD_BYTES, SHARD_ROWS, BankSamples, DrawnSamples
 from ganaug.training.checkpoint import save_tensors
 from ganaug.training.snapshots import MAX_KEPT
 from ganaug.training.state import GANState, new_state
@@ -125,6 +127,30 @@ def generation() -> dict[str, Any]:
                 "shards": len(samples.shards),
             }
         )
+    print(markdown_rows(rows))
+    return {"rows": rows}
+
+
+def shards() -> dict[str, Any]:
+    """Return the seconds that the administration of a shard takes: shards of one short row each."""
+    rows = []
+    for n in (1_000, 10_000):
+        rng = np.random.default_rng(0)
+        y = np.arange(n) % 10
+        bank = ganaug.SampleBank(rng.random((n, 3)).astype(np.float32), y, Schema.fit(rng.random((n, 3)), y))
+        with tempfile.TemporaryDirectory() as folder:
+            for place in (f"{folder}/bank", f"memory://scale{n}"):
+                row: dict[str, Any] = {"shards": n, "place": "memory://" if "//" in place else "folder"}
+                samples = BankSamples(bank, shard_rows=1)
+                for what, settings in (("write", {"of": (1, 1)}), ("check and end", {"resume": True})):
+                    begun = time.perf_counter()
+                    shard_place(place, samples, "bank").write(**settings)
+                    row[f"ms a shard to {what}"] = 1000 * (time.perf_counter() - begun) / n
+                if row["place"] == "folder":
+                    begun = time.perf_counter()
+                    ganaug.SampleBank.open(place, verify=False)
+                    row["ms a shard to open"] = 1000 * (time.perf_counter() - begun) / n
+                rows.append({k: v if isinstance(v, str | int) else round(v, 3) for k, v in row.items()})
     print(markdown_rows(rows))
     return {"rows": rows}
 
@@ -297,7 +323,7 @@ def plan(kept: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-PARTS = {"sizes": sizes, "generation": generation, "mlflow": mlflow_writes}
+PARTS = {"sizes": sizes, "generation": generation, "shards": shards, "mlflow": mlflow_writes}
 
 
 def main() -> None:

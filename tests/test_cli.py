@@ -390,7 +390,7 @@ def test_a_run_stopped_by_a_signal_exits_with_75_and_its_own_words_finish_it(tmp
 def test_a_comparison_stopped_by_a_signal_exits_with_75_and_says_how_to_go_on(tmp_path):
     data, out = write_npz(tmp_path / "d.npz"), tmp_path / "kept"
     args = ("compare", data, "--no-track", "--seeds", 3, "--labelled", 5, "--arms", "nothing,gan",
-            "--jobs", 1, "--steps", 200, "--out", out, *BUDGET)  # fmt: skip
+            "--jobs", 1, "--steps", 50, "--out", out, *BUDGET)  # fmt: skip
     command = [sys.executable, "-m", "ganaug", *map(str, args)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while not list(out.glob("cells/*.safetensors")) and process.poll() is None:
@@ -402,6 +402,7 @@ def test_a_comparison_stopped_by_a_signal_exits_with_75_and_says_how_to_go_on(tm
     assert invoke(*args, "--resume").exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_at_once(tmp_path):
     data = write_npz(tmp_path / "d.npz")
     args = ("fit", data, "--out", tmp_path / "run", *BUDGET)

@@ -37,7 +37,12 @@ PRINTED = {
 }
 
 
-@pytest.mark.parametrize("name", FILES)
+LONG = ("06_mlflow_comparison.py", "07_command_line.sh", "08_unlabelled.py")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in FILES]
+)
 def test_a_quick_run_prints_its_result_and_draws_it(name, tmp_path):
     command = [sys.executable] if name.endswith(".py") else ["bash"]
     folder = os.path.dirname(sys.executable)

@@ -38,7 +38,9 @@ class Arm:
         Whether the loss weighs classes by the inverse of their size.
     tune_threshold : bool
         Whether the decision is tuned to the metric of the comparison, on out-of-fold predictions of
-        the training part. Not with `extra`: copies of a held-out sample would give it away.
+        the training part, whose encoding is that of the whole part: the threshold between two classes, or
+        the power of the classes' shares by which the probabilities of more are divided. Not with `extra`:
+        copies of a held-out sample would give it away.
     mix : {"mixup", "cutmix"} or None, default=None
         Whether the samples of a batch are mixed in pairs, and their labels with them (torch only).
     labels : {"hard", "smooth", "teacher"}, default="hard"

@@ -13,7 +13,7 @@ from ganaug.experiment.metrics import Metric
 from ganaug.experiment.splits import inner_folds
 
 INNER_FOLDS = 5
-MAX_THRESHOLDS = 200
+MAX_THRESHOLDS, TAIL_THRESHOLDS = 200, 20
 POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 Scores = np.ndarray[Any, Any]
@@ -27,12 +27,13 @@ def tuned_factors(
     """Return factors (n_classes,) of the class probabilities, tuned on samples held out of the recipe.
 
     The folds are stratified, keep groups (n,) together, and are at most 5 and as many as the smallest
-    class has samples or groups; where that is one, nothing is tuned.
+    class has samples or groups. Where that is one, or groups leave a fold without a class to train on,
+    nothing is tuned.
     """
     c = recipe.c.numpy()
     held_out, y_score = [], []
     folds = inner_folds(c, INNER_FOLDS, groups=groups, seed=derive(seed, "threshold"))
-    if not folds:
+    if not folds or any(len(np.unique(c[rows])) < len(np.unique(c)) for rows, _ in folds):
         return np.ones(int(c.max()) + 1)
     for rows, rest in folds:
         inner = replace(recipe, X=take(recipe.X, rows), x=recipe.x[rows], c=recipe.c[rows])
@@ -59,10 +60,16 @@ def best_factors(c: np.ndarray[Any, Any], y_score: Scores, metric: Metric) -> Sc
 
 
 def _between(probabilities: Scores) -> Scores:
-    """Return thresholds between the values that occur, at most 200, the nearest to a half first."""
+    """Return thresholds between the values that occur, the nearest to a half first.
+
+    Of many, 200 are taken at equal shares of the values, and 20 more, ever closer, towards either end:
+    the best F1 of a class of one in a thousand is there.
+    """
     values = np.unique(probabilities)
     middles = (values[1:] + values[:-1]) / 2
     if len(middles) > MAX_THRESHOLDS:
-        middles = np.quantile(middles, np.linspace(0, 1, MAX_THRESHOLDS))
+        tail = np.geomspace(1 / len(middles), 1 / MAX_THRESHOLDS, TAIL_THRESHOLDS)
+        shares = np.concatenate([np.linspace(0, 1, MAX_THRESHOLDS), tail, 1 - tail])
+        middles = np.quantile(middles, np.unique(shares))
     thresholds = np.concatenate([[0.5], middles])
     return np.asarray(thresholds[np.argsort(np.abs(thresholds - 0.5), kind="stable")])

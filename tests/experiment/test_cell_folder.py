@@ -229,6 +229,7 @@ def test_jobs_change_no_number_and_each_generator_is_trained_once(whole, tmp_pat
     assert sum(map(sum, seconds.values())) < 2 * (time.time() - start)
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_gives_the_same_numbers(whole):
     import joblib
     from dask.distributed import Client, LocalCluster

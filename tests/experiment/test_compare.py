@@ -243,8 +243,10 @@ def garbage(X, rows):
     return poisoned
 
 
-@pytest.mark.parametrize("labelled", [None, 5])
-@pytest.mark.parametrize("kind", ["images", "rows"])
+MORE_KINDS = [pytest.param(*case, marks=pytest.mark.slow) for case in [("images", None), ("rows", 5)]]
+
+
+@pytest.mark.parametrize(("kind", "labelled"), [("images", 5), ("rows", None), *MORE_KINDS])
 def test_test_samples_change_predictions_and_nothing_that_is_fitted(fitted_bytes, kind, labelled):
     X = IMAGES if kind == "images" else IMAGES[:, 2:6].reshape(len(IMAGES), -1)
     splits = make_splits(
@@ -278,7 +280,7 @@ def test_a_given_test_set_has_no_part_in_the_fit(fitted_bytes):
 # --- repeatability --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("classifier", ["cnn", "forest"])
+@pytest.mark.parametrize("classifier", ["cnn", pytest.param("forest", marks=pytest.mark.slow)])
 def test_the_same_seed_gives_the_same_predictions(classifier):
     settings = {"classifier": classifier, "labelled_per_class": 3, "steps": 8}
     first, again, other = (run(random_state=s, **settings) for s in (3, 3, 4))

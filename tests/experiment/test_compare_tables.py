@@ -158,7 +158,7 @@ def tuned_on(monkeypatch):
     return tuned
 
 
-@pytest.mark.parametrize("train_size", [None, 60])
+@pytest.mark.parametrize("train_size", [60, pytest.param(None, marks=pytest.mark.slow)])
 def test_a_threshold_sees_training_samples_alone(tuned_on, train_size):
     X, y = numeric()
     splits = make_splits(y, seeds=3, train_size=train_size, seed=0)

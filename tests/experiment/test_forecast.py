@@ -46,7 +46,8 @@ def counted(monkeypatch):
         (["nothing", "threshold", "teacher on copies", "gan + teacher"], 0),
         (["nothing", "tuned oversampling", "tuned gan"], 0),
         (["nothing", "oversampling + gate", "gan + gate"], 0),
-        (["nothing", "chosen oversampling", "chosen gan"], 2 * 3 * 3),  # judges, where no gate is chosen
+        # judges, where no gate is chosen
+        pytest.param(["nothing", "chosen oversampling", "chosen gan"], 2 * 3 * 3, marks=pytest.mark.slow),
     ],
 )
 def test_as_many_classifiers_and_generators_are_trained_as_was_said(counted, arms, spared):

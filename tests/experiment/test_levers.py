@@ -114,8 +114,9 @@ def fitting(data, classifier):
 
 EACH = [("image", "cnn"), ("image", "logistic"), ("table", "mlp"), ("table", "forest")]
 APPLY = [(name, *each) for each in EACH for name in fitting(*each)]
-LONG = ("chosen oversampling", "chosen gan")
-EACH_ARM = [pytest.param(*case, marks=pytest.mark.slow if case[0] in LONG else ()) for case in APPLY]
+LONG = {(name, *each) for name in ("chosen oversampling", "chosen gan") for each in EACH}
+LONG |= {(name, *EACH[0]) for name in ARMS if name.startswith(("tuned", "threshold +"))}
+EACH_ARM = [pytest.param(*case, marks=pytest.mark.slow if case in LONG else ()) for case in APPLY]
 
 
 def test_every_arm_of_the_table_applies_somewhere():

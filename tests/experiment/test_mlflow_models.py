@@ -127,6 +127,7 @@ print(*mlflow.pyfunc.load_model(f"runs:/{run}/classifier").predict(X))
 """
 
 
+@pytest.mark.slow
 def test_both_models_of_a_table_open_in_another_process(store, tmp_path):
     X_test, y_test = TABLE[90:], RISK[90:]
     arms = ["threshold", "oversampling", "gan"]

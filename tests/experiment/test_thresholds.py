@@ -27,6 +27,19 @@ def test_of_two_classes_the_threshold_with_the_best_metric_is_found():
     assert found > BALANCED(c, p.argmax(1), p) + 0.2
 
 
+def test_where_one_in_a_thousand_is_positive_the_threshold_that_flags_as_many_is_found():
+    rng = np.random.default_rng(0)
+    c = np.zeros(20_000, int)
+    c[:20] = 1
+    p = np.where(c, rng.uniform(0.25, 0.3, len(c)), rng.beta(1, 40, len(c)) * 0.26)
+    p = np.stack([1 - p, p], axis=1)
+    macro_f1 = METRICS["macro_f1"]
+    found = macro_f1(c, (p * best_factors(c, p, macro_f1)).argmax(1), p)
+    best = max(macro_f1(c, (p[:, 1] > t).astype(int), p) for t in np.sort(p[:, 1])[-200:])
+    assert best > 0.95
+    assert found > best - 0.05
+
+
 def test_nothing_is_changed_where_nothing_is_gained():
     c = np.array([0, 0, 1, 1])
     p = np.eye(2)[c] * 0.8 + 0.1
@@ -43,6 +56,27 @@ def test_of_more_classes_the_shares_are_divided_out_where_that_helps():
     factors = best_factors(c, p, BALANCED)
     assert factors[2] > factors[1] > factors[0]
     assert BALANCED(c, (p * factors).argmax(1), p) > BALANCED(c, p.argmax(1), p) + 0.2
+
+
+def test_where_groups_leave_a_fold_without_a_class_nothing_is_tuned():
+    c = torch.tensor([1] * 30 + [0] * 30 + [1] + [0] * 10)
+    groups = np.array([0] * 30 + [1] * 30 + [2] * 11)
+    X = np.arange(len(c))[:, None]
+    recipe = Recipe(
+        X=X,
+        x=torch.from_numpy(X),
+        c=c,
+        x_extra=None,
+        extra_c=c[:0],
+        used=torch.empty(0, dtype=torch.bool),
+        class_weights=False,
+        transform=None,
+    )
+
+    def fit(inner, rows):
+        raise AssertionError(f"trained on {np.bincount(inner.c.numpy())}")
+
+    assert tuned_factors(recipe, fit, BALANCED, seed=0, groups=groups).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(("smallest", "n_folds"), [(2, 2), (4, 4), (30, 5)])

@@ -17,7 +17,7 @@ import torch
 from ganaug.training.checkpoint import load_tensors
 from ganaug.training.interrupt import StopSignals
 
-BUDGET = 300_000
+BUDGET = 120_000
 
 
 def fit(folder: Path, name: str, *options: str) -> subprocess.Popen[str]:
@@ -76,7 +76,8 @@ def test_a_kill_at_a_random_moment_loses_nothing_of_the_result(folder: Path) -> 
     assert_as_undisturbed(folder, "killed")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_at_a_random_moment_writes_a_checkpoint_and_says_how_to_go_on(folder: Path, number) -> None:
     name = number.name
     code, shown = stopped(folder, name, number)

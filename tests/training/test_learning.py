@@ -75,7 +75,12 @@ def own_class_found(state: GANState, config: GANConfig, data: tuple[Tensor, Tens
     return float((torch.cdist(made, means).argmin(1) == asked).float().mean())
 
 
-@pytest.mark.parametrize("entry", ENTRIES)
+LONG = ("network style-growing", "network resnet-attention")  # what they are made of is in others
+
+
+@pytest.mark.parametrize(
+    "entry", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in ENTRIES]
+)
 def test_an_entry_learns_what_the_classes_look_like(entry: str, data) -> None:
     config = replace(BASE, **ENTRIES[entry])
     state = fresh(config, n_classes=10)

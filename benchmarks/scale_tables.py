@@ -1,0 +1,48 @@
+"""Tables of `distributed.py` and `scale.py` for the README."""
+
+import json
+from typing import Any
+
+import pandas as pd
+from common import RESULTS, markdown
+
+
+def kept(name: str) -> dict[str, Any]:
+    """Return a kept result."""
+    result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return result
+
+
+def table(rows: list[dict[str, Any]], *, decimals: int = 2) -> str:
+    """Return rows as a table in Markdown, without columns that are for other programs."""
+    frame = pd.DataFrame(rows)
+    hidden = {"numbers", "step ms, 1 process", "step ms, half batch"} & set(frame)
+    return markdown(frame.drop(columns=[*hidden]).set_index(frame.columns[0]), decimals=decimals)
+
+
+def scale_blocks() -> dict[str, str]:
+    """Return the text for each marker on work beyond one machine."""
+    measured, scale = kept("distributed"), kept("scale")
+    machine, plan = measured["machine"], scale["plan"]
+    scaling = measured["scaling"]
+    averages = [
+        {"numbers": f"{int(n):,}", "ms": round(1000 * seconds, 2)}
+        for n, seconds in measured["collectives"]["seconds"].items()
+    ]
+    assumed = [{"assumed": name, "value": value} for name, value in plan["assumed"].items()]
+    return {
+        "distributed-scaling": f"{table(scaling['rows'])}\n\nImages/s, medians of {scaling['rounds']} rounds of "
+        f"{scaling['seconds']:g} seconds in turns; {machine['processor']}, {machine['cores']} cores, one "
+        f"thread a process where nothing else is said, gloo, torch {machine['torch']}.",
+        "distributed-averages": table(averages),
+        "distributed-memory": table(measured["memory"]["rows"]),
+        "scale-sizes": table(scale["sizes"]["rows"], decimals=3),
+        "scale-points": f"{table(scale['generation']['rows'])}\n\n{table(scale['mlflow']['rows'], decimals=3)}"
+        f"\n\n{scale['mlflow']['bytes a metric']} bytes of SQLite for each metric.",
+        "scale-check": f"{table(plan['check'])}\n\nFitted: {plan['fitted']['latency us']:g} microseconds for a "
+        f"step of the ring, {plan['fitted']['GB/s']:g} GB/s.",
+        "scale-devices": table(plan["devices"]),
+        "scale-samples": table(plan["samples"], decimals=3),
+        "scale-comparisons": table(plan["comparisons"]),
+        "scale-assumed": table(assumed),
+    }
