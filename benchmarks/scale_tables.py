@@ -30,17 +30,26 @@ def scale_blocks() -> dict[str, str]:
         for n, seconds in measured["collectives"]["seconds"].items()
     ]
     assumed = [{"assumed": name, "value": value} for name, value in plan["assumed"].items()]
+    where = (
+        f"Images/s, medians of {scaling['rounds']} rounds of {scaling['seconds']:g} seconds in turns; "
+        f"{machine['processor']}, {machine['cores']} cores, one thread a process where nothing else is said, "
+        f"gloo, torch {machine['torch']}."
+    )
+    fitted = plan["fitted"]
+    points = [
+        table(scale["generation"]["rows"]),
+        table(scale["shards"]["rows"], decimals=3).replace(" nan ", " "),
+        table(scale["mlflow"]["rows"], decimals=3),
+        f"{scale['mlflow']['bytes a metric']} bytes of SQLite for each metric.",
+    ]
     return {
-        "distributed-scaling": f"{table(scaling['rows'])}\n\nImages/s, medians of {scaling['rounds']} rounds of "
-        f"{scaling['seconds']:g} seconds in turns; {machine['processor']}, {machine['cores']} cores, one "
-        f"thread a process where nothing else is said, gloo, torch {machine['torch']}.",
+        "distributed-scaling": f"{table(scaling['rows'])}\n\n{where}",
         "distributed-averages": table(averages),
         "distributed-memory": table(measured["memory"]["rows"]),
         "scale-sizes": table(scale["sizes"]["rows"], decimals=3),
-        "scale-points": f"{table(scale['generation']['rows'])}\n\n{table(scale['mlflow']['rows'], decimals=3)}"
-        f"\n\n{scale['mlflow']['bytes a metric']} bytes of SQLite for each metric.",
-        "scale-check": f"{table(plan['check'])}\n\nFitted: {plan['fitted']['latency us']:g} microseconds for a "
-        f"step of the ring, {plan['fitted']['GB/s']:g} GB/s.",
+        "scale-points": "\n\n".join(points),
+        "scale-check": f"{table(plan['check'])}\n\nFitted: {fitted['latency us']:g} microseconds for a step "
+        f"of the ring, {fitted['GB/s']:g} GB/s.",
         "scale-devices": table(plan["devices"]),
         "scale-samples": table(plan["samples"], decimals=3),
         "scale-comparisons": table(plan["comparisons"]),

@@ -97,6 +97,9 @@ class ShardFolder(ShardOrder):
     def _note(self, shard: Shard) -> Path:
         return self.path / UNFINISHED / f"{shard.number:05d}.json"
 
+    def _left(self, shards: list[Shard]) -> list[Shard]:
+        return [shard for shard in shards if not self._is_done(shard)]
+
     def _is_done(self, shard: Shard) -> bool:
         """Return whether a shard is there, with the bytes that its note says."""
         try:

@@ -100,7 +100,7 @@ class ShardOrder(ABC):
         if not there:
             self._begin(join=of is not None)
         mine = self.samples.shards if of is None else self.samples.shards[of[0] - 1 :: of[1]]
-        to_do = [shard for shard in mine if not self._is_done(shard)]
+        to_do = self._left(mine)
         self._require_free(sum(shard.n for shard in to_do))
         done = sum(shard.n for shard in mine) - sum(shard.n for shard in to_do)
         total = sum(shard.n for shard in mine)
@@ -164,8 +164,8 @@ class ShardOrder(ABC):
         """Write the order; another job may be the first."""
 
     @abstractmethod
-    def _is_done(self, shard: Shard) -> bool:
-        """Return whether a shard is there, as its note says."""
+    def _left(self, shards: list[Shard]) -> list[Shard]:
+        """Return those that are not there as their notes say."""
 
     @abstractmethod
     def write_shard(self, shard: Shard, advance: Callable[[int], None] | None = None) -> int:

@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 from uuid import uuid4
 
 import fsspec
+import fsspec.implementations.memory
 import pytest
 from test_shard_folder import StopsAt, content, drawn
 
@@ -82,7 +84,9 @@ def test_a_bucket_that_holds_something_is_left_alone(gan, url) -> None:
     store, root = fsspec.core.url_to_fs(url)
     store.makedirs(root, exist_ok=True)
     store.pipe_file(f"{root}/theirs", b"theirs")
-    with pytest.raises(OutputExistsError, match="holds something"):
+    with pytest.raises(
+        OutputExistsError, match=r"must be empty; it holds .*/theirs\. Choose another URL; nothing"
+    ):
         ShardBucket(url, drawn(gan), "bank").write()
     assert objects(url) == {"theirs": b"theirs"}
     ShardBucket(f"{url}/inner", drawn(gan), "bank").write()
@@ -91,6 +95,138 @@ def test_a_bucket_that_holds_something_is_left_alone(gan, url) -> None:
     store.pipe_file(f"{root}/inner/manifest.json", b"{}")
     with pytest.raises(CheckpointError, match=r"inner/manifest\.json cannot be read"):
         ShardBucket(f"{url}/inner", drawn(gan), "bank").write(resume=True)
+
+
+class Elsewhere(fsspec.implementations.memory.MemoryFileSystem):
+    """A store in memory that fails, or lets somebody else in, when a method is called on a name."""
+
+    protocol = "elsewhere"
+    store: ClassVar[dict] = {}
+    pseudo_dirs: ClassVar[list] = [""]
+    before: ClassVar[dict] = {}
+
+    def _called(self, what, path):
+        for (method, end), action in [*self.before.items()]:
+            if method == what and path.endswith(end):
+                del self.before[method, end]
+                action()
+
+    def pipe_file(self, path, value, mode="overwrite", **kwargs):
+        self._called("pipe_file", path)
+        super().pipe_file(path, value, mode, **kwargs)
+
+    def put_file(self, lpath, rpath, **kwargs):
+        self._called("put_file", rpath)
+        super().put_file(lpath, rpath, **kwargs)
+
+    def cat_ranges(self, paths, *args, **kwargs):
+        self._called("cat_ranges", paths[0])
+        return super().cat_ranges(paths, *args, **kwargs)
+
+
+@pytest.fixture
+def elsewhere() -> str:
+    fsspec.register_implementation("elsewhere", Elsewhere, clobber=True)
+    Elsewhere.before.clear()
+    return f"elsewhere://{uuid4().hex}/pets"
+
+
+def fails(message: str = "the line is cut"):
+    def action() -> None:
+        raise RuntimeError(message)
+
+    return action
+
+
+def test_of_two_orders_that_begin_at_once_one_is_written(gan, elsewhere, tmp_path) -> None:
+    def other() -> None:
+        ShardBucket(elsewhere, drawn(gan, seed=4), "bank").write(of=(1, 2))
+
+    Elsewhere.before["pipe_file", "order.json"] = other
+    with pytest.raises(CheckpointError, match="another order: seed: 4 then, 3 now"):
+        ShardBucket(elsewhere, drawn(gan), "bank").write()
+    assert ShardBucket(elsewhere, drawn(gan, seed=4), "bank").write(resume=True)
+    ShardFolder(tmp_path / "folder", drawn(gan, seed=4), "bank").write()
+    assert objects(elsewhere) == content(tmp_path / "folder")
+
+
+def test_shards_of_an_order_that_was_replaced_are_neither_taken_nor_added(gan, elsewhere, tmp_path) -> None:
+    """In a store that lets two jobs create the same object."""
+    ShardBucket(elsewhere, drawn(gan), "bank").write(of=(1, 2))
+    late = ShardBucket(elsewhere, drawn(gan, seed=4), "bank")
+    late._put(".unfinished/order.json", late.order)
+    with pytest.raises(CheckpointError, match="another order"):
+        ShardBucket(elsewhere, drawn(gan), "bank").write_shard(drawn(gan).shards[1])
+    assert late.write(resume=True)
+    ShardFolder(tmp_path / "folder", drawn(gan, seed=4), "bank").write()
+    assert objects(elsewhere) == content(tmp_path / "folder")
+
+
+@pytest.mark.parametrize(
+    "call", [("put_file", "00000.npy"), ("pipe_file", "00000.json"), ("put_file", "es.npy")]
+)
+def test_a_store_that_fails_is_named_and_the_work_goes_on(gan, elsewhere, tmp_path, call) -> None:
+    Elsewhere.before[call] = fails()
+    with pytest.raises(OSError, match=rf"{elsewhere} failed \({call[0]}\): RuntimeError: the line is cut"):
+        ShardBucket(elsewhere, drawn(gan), "bank").write()
+    begun = call != ("put_file", "00000.npy")
+    assert bool(objects(elsewhere)) == begun
+    if begun:
+        with pytest.raises(OutputExistsError, match="or go on with resume=True"):
+            ShardBucket(elsewhere, drawn(gan), "bank").write()
+    assert ShardBucket(elsewhere, drawn(gan), "bank").write(resume=begun)
+    assert objects(elsewhere) == of_folder(gan, tmp_path / "folder", "bank")
+
+
+def test_another_job_may_end_the_work_first(gan, elsewhere, tmp_path) -> None:
+    def end() -> None:
+        assert ShardBucket(elsewhere, drawn(gan), "bank").write(resume=True)
+
+    ShardBucket(elsewhere, drawn(gan), "bank").write(of=(1, 1))
+    bucket = ShardBucket(elsewhere, drawn(gan), "bank")
+    Elsewhere.before["cat_ranges", "00000.json"] = lambda: Elsewhere.before.update(
+        {("cat_ranges", "00000.json"): end}
+    )
+    assert bucket.write(resume=True)
+    assert objects(elsewhere) == of_folder(gan, tmp_path / "folder", "bank")
+
+
+def test_a_late_part_leaves_nothing_beside_a_finished_bank(gan, elsewhere, tmp_path) -> None:
+    def end() -> None:
+        assert ShardBucket(elsewhere, drawn(gan), "bank").write(resume=True)
+
+    Elsewhere.before["put_file", "00001.npy"] = end
+    assert not ShardBucket(elsewhere, drawn(gan), "bank").write(of=(2, 2))
+    assert objects(elsewhere) == of_folder(gan, tmp_path / "folder", "bank")
+
+
+@pytest.mark.parametrize("bad", ["memory://", "memory:///", "file://", "memory://pets[v1]/x", "memory://a/*"])
+def test_a_url_without_a_place_or_with_a_pattern_is_refused(gan, bad) -> None:
+    with pytest.raises(ConfigError, match=r"must (name a bucket or a folder|be without)"):
+        shard_place(bad, drawn(gan), "bank")
+
+
+@pytest.mark.slow
+def test_parts_that_begin_at_once_in_a_shared_folder_all_find_the_order(gan, tmp_path) -> None:
+    gan.save(tmp_path / "run")
+    args = [
+        str(tmp_path / "run"),
+        "--per-class",
+        "30",
+        "--format",
+        "bank",
+        "--out",
+        f"file://{tmp_path}/bucket",
+    ]
+    command = [sys.executable, "-m", "ganaug", "generate", *args]
+    parts = [
+        subprocess.Popen([*command, "--shard", f"{i}/3"], stderr=subprocess.PIPE, text=True)
+        for i in (1, 2, 3)
+    ]
+    said = [part.communicate()[1] for part in parts]
+    assert [part.returncode for part in parts] == [0, 0, 0], said
+    assert subprocess.run([*command, "--resume"]).returncode == 0
+    assert len(SampleBank.open(tmp_path / "bucket")) == 30 * len(gan.classes_)
 
 
 def test_an_error_before_the_first_shard_leaves_nothing(gan, url) -> None:
