@@ -24,7 +24,7 @@ def read_shards(folder: Path) -> tuple[Shards, Rows]:
     ----------
     folder : Path
         With files ``x*.npy`` of samples (n, ...), which are read in the order of the numbers in their names,
-        and ``y*.npy`` of labels (n,): one for each of them, or one for all.
+        and ``y*.npy`` of labels (n,): one of the same name for each of them, or one for all.
 
     Returns
     -------
@@ -34,7 +34,8 @@ def read_shards(folder: Path) -> tuple[Shards, Rows]:
     Raises
     ------
     DataError
-        If a file is damaged or none of .npy, or shapes and numbers do not fit; it is named.
+        If a file is damaged or none of .npy, or shapes and numbers do not fit; it is named. If names of
+        samples differ in words, such as ``x_train.npy`` and ``x_test.npy``.
 
     Examples
     --------
@@ -48,10 +49,15 @@ def read_shards(folder: Path) -> tuple[Shards, Rows]:
     ((12, 8, 8), 1, [0, 1, 0])
     """
     xs, ys = _numbered(folder, "x"), _numbered(folder, "y")
-    if not ys or len(ys) not in (1, len(xs)):
+    if len({re.sub(r"[\W\d_]", "", x.stem[1:]) for x in xs}) > 1:
+        raise DataError(
+            f"{folder} must hold one set of samples, in files whose names differ in a number; it has "
+            f"{listed([x.name for x in xs])}. Move what is to be held out (and its labels) to another folder."
+        )
+    if [y.name for y in ys] != ["y.npy"] and [y.name[1:] for y in ys] != [x.name[1:] for x in xs]:
         raise DataError(
             f"{folder} must hold labels as y.npy, or as a y*.npy for each of its {len(xs)} x*.npy; it has "
-            f"{listed([y.name for y in ys]) or 'none'}."
+            f"{listed([y.name for y in ys]) or 'none'} beside {listed([x.name for x in xs])}."
         )
     try:
         samples = Shards(xs)

@@ -163,11 +163,22 @@ def spoil(folder: Path, what: str) -> str:
     if what == "other shape":
         np.save(folder / "x-10.npy", images("uint8")[:15, 1:])
         return "one dtype and row shape"
+    if what == "held-out":
+        np.save(folder / "x-test.npy", images("uint8")[:15])
+        return "one set of samples, in files whose names differ in a number; it has"
+    if what == "other names":
+        (folder / "y.npy").unlink()
+        for i, piece in enumerate(np.split(LABELS, [25, 40])):
+            np.save(folder / f"y-{i + 10}.npy", piece)
+        return "for each of its 3 x*.npy; it has 'y-10.npy', 'y-11.npy', 'y-12.npy' beside"
     np.save(folder / "y-1.npy", LABELS)
     return "for each of its 3 x*.npy; it has"
 
 
-@pytest.mark.parametrize("what", ["no labels", "few labels", "objects", "cut", "other shape", "two of three"])
+@pytest.mark.parametrize(
+    "what",
+    ["no labels", "few labels", "objects", "cut", "other shape", "two of three", "held-out", "other names"],
+)
 def test_what_is_wrong_with_a_folder_is_said(folder, what) -> None:
     said = spoil(folder, what)
     with pytest.raises(DataError) as error:
