@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -238,9 +238,17 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
             if run is not None:
                 grid = self.sample_grid if schema.kind == "image" else None
                 ranks.told(lambda: run.write(state, self.history_, grid))
-            tell(line)
-            if on_log is not None:
-                on_log(line)
+            ended: TrainingInterrupted | None = None
+            try:
+                tell(line)
+                if on_log is not None:
+                    on_log(line)
+            except TrainingInterrupted as wish:
+                ended = wish
+            if any(ranks.agree([], ended is not None)):
+                raise ended or TrainingInterrupted(
+                    f"a stop of another process after {state.images_seen} images"
+                )
 
         batches = BalancedBatches(
             x.to(device),
@@ -252,7 +260,8 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
             ranks=ranks,
         )
         endings = ranks.parting(TrainingDivergedError, TrainingInterrupted)
-        with endings, observed(beginning) if ranks.first else nullcontext(lambda line: None) as tell:
+        observers = observed(beginning) if ranks.first else nullcontext(lambda line: None)
+        with closing(batches), endings, observers as tell:
             try:
                 run_training(
                     state,
@@ -273,7 +282,6 @@ class ConditionalGAN(ClassGenerators, BaseEstimator):
                 raise
             if run is not None:
                 ranks.told(partial(self._save_generator, run.path))
-        batches.close()
         self.leaks_: dict[str, Leak] = {}
         if schema.kind == "image" and config.diffaugment:
             policy = config.diffaugment

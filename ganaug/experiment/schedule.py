@@ -14,13 +14,12 @@ from ganaug.experiment.jobs import Part, Trained, run_cell, train_generator
 from ganaug.experiment.plan import Plan
 from ganaug.experiment.recalls import LEAST_SEEDS
 
-LOSSES = (
-    "TerminatedWorkerError",  # loky
-    "KilledWorker",  # Dask, after attempts of its own
-    "WorkerCrashedError",  # Ray
-    "RayActorError",
-)
-"""Names of the errors by which the backends of joblib say that a process is gone."""
+LOSSES = {
+    "joblib": ("TerminatedWorkerError",),  # loky
+    "distributed": ("KilledWorker",),  # Dask, after attempts of its own
+    "ray": ("WorkerCrashedError", "RayActorError", "OutOfMemoryError", "NodeDiedError"),
+}
+"""Errors by which the backends of joblib say that a process is gone, by package."""
 MAX_LOSSES = 2
 KILLED = "the process that computed it was killed each time; is memory short?"
 
@@ -114,7 +113,8 @@ def _finished(jobs: Sequence[Any], n_jobs: int | None, *, lost: Callable[[Any], 
 
 
 def _is_loss(error: Exception) -> bool:
-    return any(kind.__name__ in LOSSES for kind in type(error).__mro__)
+    kinds = type(error).__mro__
+    return any(kind.__name__ in LOSSES.get(kind.__module__.partition(".")[0], ()) for kind in kinds)
 
 
 def _results(jobs: dict[int, Any], n_jobs: int | None) -> Iterator[tuple[int, Any]]:

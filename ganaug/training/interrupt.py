@@ -2,17 +2,24 @@
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
+
+SAME_SIGNAL = 5.0
+"""Seconds within which a signal that comes again to one of several processes is the same one, forwarded."""
 
 
 class StopSignals:
     """Within the context the first SIGINT or SIGTERM only sets `received`; a second one interrupts at once.
 
-    Outside the main thread signals cannot be caught, and nothing changes.
+    Outside the main thread signals cannot be caught, and nothing changes. What starts several processes
+    forwards a signal that they may have had already.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, several: bool = False) -> None:
         self.received: signal.Signals | None = None
+        self._again = SAME_SIGNAL if several else 0.0
+        self._at = 0.0
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> "StopSignals":
@@ -28,6 +35,7 @@ class StopSignals:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
+        if self.received is None:
+            self.received, self._at = signal.Signals(number), time.monotonic()
+        elif number != self.received or time.monotonic() - self._at >= self._again:
             raise KeyboardInterrupt
-        self.received = signal.Signals(number)

@@ -123,12 +123,16 @@ def train(
         _move_average(state, config)
         _adapt_augmentation(state, config)
         broken = health.count(state, stats)
+        ended: TrainingInterrupted | None = None
         if on_step is not None:
-            on_step(state.images_seen)
+            try:
+                on_step(state.images_seen)
+            except TrainingInterrupted as wish:
+                ended = wish
 
         stopping, late = ranks.agree(
             [],
-            stop is not None and stop.received is not None,
+            ended is not None or (stop is not None and stop.received is not None),
             config.max_minutes is not None and time.monotonic() - began >= 60 * config.max_minutes,
         )
         done = late or state.images_seen >= config.train_images
@@ -168,7 +172,9 @@ def train(
         if done:
             return
         if stopping or (ranks.size == 1 and stop is not None and stop.received):  # others are asked each step
-            name = stop.received.name if stop is not None and stop.received else "a signal to another process"
+            if ended is not None:
+                raise ended
+            name = stop.received.name if stop is not None and stop.received else "a stop of another process"
             raise TrainingInterrupted(f"{name} after {state.images_seen} images")
 
 

@@ -4,6 +4,7 @@ import logging
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import reduce
 from typing import Any, TypeVar
 
@@ -14,6 +15,9 @@ from ganaug._launch import OF_FIRST, join, world
 from ganaug.errors import ConfigError, GanaugError
 
 T = TypeVar("T")
+
+PATIENCE = timedelta(hours=12)
+"""How long the others may wait while the first rank decodes a folder, or measures, or writes."""
 
 
 class Ranks:
@@ -151,8 +155,10 @@ def _together() -> Iterator[None]:
         raise
     except RuntimeError as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        late = "timed out" in reason.lower() or "timeout" in reason.lower()
+        what = "gave no answer in time" if late else "was lost"
         raise GanaugError(
-            f"another process of this training was lost ({reason}). With a run folder, start it again with "
+            f"another process of this training {what} ({reason}). With a run folder, start it again with "
             "resume=True (--resume): it goes on from the last checkpoint, on any number of processes."
         ) from error
 
@@ -178,6 +184,7 @@ def launched_fabric(device: str) -> Any:
         from lightning_fabric import Fabric
         from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
         from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+        from lightning_fabric.strategies.ddp import DDPStrategy
     except ImportError as error:
         raise ConfigError(
             f"this is one of {together.size} processes, and training in several needs Lightning "
@@ -198,7 +205,7 @@ def launched_fabric(device: str) -> Any:
             accelerator=kind,
             devices=together.n_local,
             num_nodes=together.n_nodes,
-            strategy="ddp",
+            strategy=DDPStrategy(timeout=PATIENCE),
             plugins=[starters[together.starter]()],
         )
         fabric.launch()

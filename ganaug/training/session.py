@@ -50,7 +50,7 @@ def run_training(
 ) -> None:
     """Train; with a run folder, SIGINT and SIGTERM end it after a step with a checkpoint written."""
     try:
-        with StopSignals() if run is not None else nullcontext() as stop:
+        with StopSignals(several=state.ranks.size > 1) if run is not None else nullcontext() as stop:
             train(
                 state,
                 batches,

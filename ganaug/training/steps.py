@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from ganaug.adversarial.regularizers import Duel, lazy_penalty, needs_gradient
+from ganaug.errors import GanaugError
 from ganaug.networks.conditioning import Answer
 from ganaug.training.game import Game
-from ganaug.training.memory import with_less_memory
+from ganaug.training.memory import is_out_of_memory, with_less_memory
 from ganaug.training.state import GANState
 
 Augment = Callable[[Tensor], Tensor]
@@ -160,12 +161,20 @@ def descend(
     weights = [p for p in weights if p.grad is not None]
     gradients = [p.grad for p in weights if p.grad is not None]
     state.ranks.average([*gradients, *read_off])
-    norm = nn.utils.get_total_norm(gradients)
-    if not torch.isfinite(norm):
-        return norm
-    if clip_norm is not None:
-        nn.utils.clip_grads_with_norm_(weights, clip_norm, norm)
-    optimiser.step()
+    try:
+        norm = nn.utils.get_total_norm(gradients)
+        if not torch.isfinite(norm):
+            return norm
+        if clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(weights, clip_norm, norm)
+        optimiser.step()
+    except (RuntimeError, MemoryError) as error:
+        if state.ranks.size > 1 and is_out_of_memory(error):  # the others are past this step
+            raise GanaugError(
+                f"memory ran out in rank {state.ranks.rank} as weights were changed: {error}. Use a smaller "
+                "batch_size or width, or devices with more memory."
+            ) from error
+        raise
     return norm
 
 

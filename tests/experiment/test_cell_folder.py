@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 from sklearn.naive_bayes import GaussianNB
 from threadpoolctl import threadpool_limits
 
 from ganaug import ConditionalGAN, GANConfig, compare
 from ganaug.errors import CheckpointError, ConfigError, GanaugWarning, OutputExistsError
+from ganaug.experiment.schedule import _is_loss
 
 TINY = GANConfig(network="mlp", width=4, z_dim=4, batch_size=16, train_images=64)
 pixels, targets = load_digits(return_X_y=True)
@@ -301,6 +303,15 @@ def _not_here(pid):
     if pid != os.getpid():
         raise ImportError("there is no such module here")
     return Unopened()
+
+
+def test_losses_are_errors_of_the_backends_themselves():
+    ray = type("OutOfMemoryError", (Exception,), {"__module__": "ray.exceptions"})
+    assert [_is_loss(kind("short")) for kind in (ray, torch.OutOfMemoryError, MemoryError)] == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_killed_worker_of_a_dask_cluster_changes_no_number(undisturbed, tmp_path):

@@ -106,6 +106,19 @@ def test_the_first_signal_is_a_wish_and_the_second_an_order() -> None:
         two_signals()
 
 
+def test_of_several_processes_the_same_signal_may_come_twice_and_another_one_is_an_order(monkeypatch) -> None:
+    with StopSignals(several=True) as stop:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.received == signal.SIGTERM
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        monkeypatch.setattr("ganaug.training.interrupt.SAME_SIGNAL", 0.0)
+    with pytest.raises(KeyboardInterrupt), StopSignals(several=True):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_handled_signals_before_handles_them_after(number) -> None:
     seen = []

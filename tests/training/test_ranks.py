@@ -16,8 +16,10 @@ from together import EXACT, LIKE, SHORT
 
 from ganaug import ConditionalGAN, GANConfig, load
 from ganaug._launch import ALONE, STARTERS, World, world
-from ganaug.errors import ConfigError
-from ganaug.training.ranks import Ranks, launched_fabric
+from ganaug.errors import ConfigError, GanaugError
+from ganaug.training.memory import with_less_memory
+from ganaug.training.ranks import Ranks, _together, launched_fabric
+from ganaug.training.steps import descend
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
 
@@ -142,7 +144,40 @@ def test_memory_that_runs_out_in_one_rank_cuts_batches_in_both(seen, name) -> No
 def test_a_signal_to_one_rank_stops_both_after_the_same_step(seen) -> None:
     assert [s["stopped"]["type"] for s in seen] == ["TrainingInterrupted"] * 2
     assert [s["stopped at"] for s in seen] == [16, 16]
-    assert "a signal to another process" in seen[0]["stopped"]["text"]
+    assert "a stop of another process" in seen[0]["stopped"]["text"]
+
+
+@pytest.mark.parametrize("callback", ["on_step", "on_log"])
+def test_a_callback_of_one_rank_may_end_it_for_all(seen, callback) -> None:
+    assert [s[f"wish {callback}"]["type"] for s in seen] == ["TrainingInterrupted"] * 2
+    assert "enough; the checkpoint in" in seen[1][f"wish {callback}"]["text"]
+    assert "a stop of another process" in seen[0][f"wish {callback}"]["text"]
+    assert seen[0][f"wish {callback}"]["there"] == 2  # the first state, and that of the end
+
+
+def test_memory_that_runs_out_once_gradients_are_averaged_ends_the_rank(monkeypatch) -> None:
+    """It must not average them again: the others are past that."""
+    ranks, averaged = Ranks(), []
+    ranks.size = 2
+    monkeypatch.setattr(ranks, "average", averaged.append)
+    state = fresh(EXACT["hinge"])
+    state.ranks = ranks
+    for weight in state.G.parameters():
+        weight.grad = torch.ones_like(weight)
+
+    def short() -> None:
+        raise MemoryError("no room for moments")
+
+    monkeypatch.setattr(state.opt_G, "step", short)
+    with pytest.raises(GanaugError, match="memory ran out in rank 0.*no room for moments"):
+        with_less_memory(lambda state, c: descend(state, state.opt_G, None))(state, torch.arange(8))
+    assert len(averaged) == 1
+
+
+def test_a_call_that_waits_too_long_is_not_said_to_be_a_loss() -> None:
+    for message, said in (("Timed out waiting 6000ms", "gave no answer in time"), ("reset by peer", "lost")):
+        with pytest.raises(GanaugError, match=f"another process of this training.*{said}"), _together():
+            raise RuntimeError(message)
 
 
 def test_ranks_must_have_the_same_data(seen) -> None:

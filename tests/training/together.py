@@ -17,7 +17,7 @@ import torch
 from play import fresh, play, small, two_classes
 
 from ganaug import ConditionalGAN, GANConfig
-from ganaug.errors import DataError
+from ganaug.errors import DataError, TrainingInterrupted
 from ganaug.training import evolution, loop, steps
 from ganaug.training.interrupt import StopSignals
 from ganaug.training.observers import observers
@@ -122,6 +122,16 @@ def stop_in_one(ranks: Ranks) -> Callable[[int], None]:
     )
 
 
+def wish_in_one(ranks: Ranks) -> Callable[[Any], None]:
+    """Return a callback by which one rank asks for the end."""
+
+    def ask(_: Any) -> None:
+        if ranks.rank == 1:
+            raise TrainingInterrupted("enough")
+
+    return ask
+
+
 def main(folder: Path) -> None:
     fabric = launched_fabric("cpu")
     ranks = Ranks(fabric)
@@ -188,6 +198,14 @@ def main(folder: Path) -> None:
         torch.equal(a, b)
         for a, b in zip(gan.G_.state_dict().values(), again.G_.state_dict().values(), strict=True)
     )
+    for name in ("on_step", "on_log"):
+        wish: Any = {name: wish_in_one(ranks)}
+        seen[f"wish {name}"] = attempt(
+            lambda wish=wish, name=name: ConditionalGAN(**fit, random_state=0).fit(
+                X, y, fabric=fabric, out=folder / name, **wish
+            )
+        )
+        seen[f"wish {name}"]["there"] = len([*(folder / name / "checkpoints").glob("*.safetensors")])
     torch.save(seen, folder / f"{ranks.rank}.pt")
 
 
