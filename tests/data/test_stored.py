@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +207,7 @@ def test_a_file_that_is_cut_during_a_training_ends_it_with_its_name(folder) -> N
 
     with pytest.raises(OSError, match=r"x-10\.npy was cut"):
         ConditionalGAN(config=config(train_images=10**6), device="cpu").fit(X, y, on_step=cut)
+    assert not [thread for thread in threading.enumerate() if "ganaug-read" in thread.name]
 
 
 PEAK = """

@@ -169,7 +169,7 @@ def test_memory_that_runs_out_once_gradients_are_averaged_ends_the_rank(monkeypa
         raise MemoryError("no room for moments")
 
     monkeypatch.setattr(state.opt_G, "step", short)
-    with pytest.raises(GanaugError, match="memory ran out in rank 0.*no room for moments"):
+    with pytest.raises(GanaugError, match=r"memory ran out in rank 0.*no room for moments"):
         with_less_memory(lambda state, c: descend(state, state.opt_G, None))(state, torch.arange(8))
     assert len(averaged) == 1
 
