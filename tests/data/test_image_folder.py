@@ -7,6 +7,7 @@ import time
 import tracemalloc
 import zlib
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -143,8 +144,9 @@ def test_a_folder_that_changes_while_it_is_read_is_no_data_set(root, cache, monk
     original = image_folder._pixels
 
     def meddle(file, image_size):
-        write(root / ".new.png", value=3)  # whole at once, for files are read side by side
-        os.replace(root / ".new.png", root / "dog" / "1.png")
+        new = root.parent / f"{uuid4()}.png"  # whole at once, for files are read side by side
+        write(new, value=3)
+        os.replace(new, root / "dog" / "1.png")
         return original(file, image_size)
 
     monkeypatch.setattr(image_folder, "_pixels", meddle)
@@ -402,6 +404,7 @@ def test_a_chunk_that_says_it_is_longer_than_memory_is_named(tmp_path: Path) -> 
     code = f"""
 import resource
 from pathlib import Path
+from uuid import uuid4
 import PIL.PngImagePlugin
 from ganaug.data.image_folder import read_image_folder
 size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
