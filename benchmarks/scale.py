@@ -202,7 +202,7 @@ def checked(points: dict[str, Any]) -> list[dict[str, Any]]:
     for row in points["scaling"]["rows"]:
         averages = sum(
             average_seconds(2, n, latency=latency, per_number=per_number)
-            for n in (row["numbers"], 100)  # of D and G together, and of the figures
+            for n in (row["numbers"] / 2, row["numbers"] / 2, 100, 2)  # of D, of G, figures, a vote
         )
         step = row["step ms, half batch"] * slowest(2, 0.03) + 1000 * averages
         batch = CASES[row["case"]][3]
@@ -248,7 +248,7 @@ def devices(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                         latency=a["microseconds of a step of a ring"] / 1e6,
                         per_number=4 / (speed * 1e9),
                     )
-                    for m in (row["numbers of D"], row["numbers of G"], 100)
+                    for m in (row["numbers of D"], row["numbers of G"], 100, 2)
                 )
                 step = compute * slowest(n, a["relative deviation of a step's time"]) + averages
                 alone = step if n == 1 else alone
@@ -267,8 +267,8 @@ def devices(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def samples(speed: float, row_bytes: int) -> list[dict[str, Any]]:
-    """Return files, bytes and hours of banks of 32 px."""
+def samples(speed: float, row_bytes: int, opening: float) -> list[dict[str, Any]]:
+    """Return files, bytes and hours of banks of 32 px; a shard takes some ms to be opened."""
     found = []
     a = {k: float(v) for k, v in ASSUMED.items()}
     per_shard = min(SHARD_ROWS, SHARD_BYTES // 3072)
@@ -285,6 +285,7 @@ def samples(speed: float, row_bytes: int) -> list[dict[str, Any]]:
                 "hours, 2 CPU processes": round(n / speed / 3600, 1),
                 "hours, 64 at 20,000/s each": round(n / (64 * 20_000) / 3600, 2),
                 "hours to hash all once": round(hash_hours, 2),
+                "seconds to open": round(shards * opening / 1000, 1),
             }
         )
     return found
@@ -313,8 +314,12 @@ def plan(kept: dict[str, Any]) -> dict[str, Any]:
     found = {
         "fitted": {"latency us": round(latency * 1e6, 1), "GB/s": round(4e-9 / per_number, 2)},
         "check": checked(points),
-        "devices": devices(kept["sizes"]["rows"][:4]),
-        "samples": samples(speed, kept["generation"]["rows"][0]["bytes/image"]),
+        "devices": devices([kept["sizes"]["rows"][i] for i in (0, 1, 3)]),
+        "samples": samples(
+            speed,
+            kept["generation"]["rows"][0]["bytes/image"],
+            min(row.get("ms a shard to open", math.inf) for row in kept["shards"]["rows"]),
+        ),
         "comparisons": comparisons(kept["mlflow"]["rows"]),
         "assumed": ASSUMED,
     }
