@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from common import RESULTS, markdown
 from gain_tables import gain_blocks
+from scale_tables import scale_blocks
 
 from ganaug.experiment.statistics import corrected_gain
 
@@ -340,7 +341,8 @@ def blocks() -> dict[str, str]:
         found["audit"] = audit_block(load("audit"))
 
     found["bank-memory"] = memory_block(load("bank_memory"))
-    return found | gain_blocks() | throughput_blocks(load("throughput")) | tables_blocks(load("tables"))
+    found |= gain_blocks() | scale_blocks()
+    return found | throughput_blocks(load("throughput")) | tables_blocks(load("tables"))
 
 
 def memory_block(result: dict[str, Any]) -> str:

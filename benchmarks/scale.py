@@ -25,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import ganaug
 from ganaug.config import resolve_config
 from ganaug.data.schema import Schema
+from ganaug.experiment.mlflow_run import data_input
 from ganaug.shard_bucket import shard_place
 from ganaug.shard_folder import ShardFolder
 from ganaug.shard_sources import SHARD_BYTES, SHARD_ROWS, BankSamples, DrawnSamples
@@ -162,11 +163,15 @@ def mlflow_writes() -> dict[str, Any]:
         client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
         experiment = client.create_experiment("scale")
         for n in (10, 100, 1000):
+            params = [mlflow.entities.Param(f"p{i}", "value") for i in range(8)]
+            data = [mlflow.entities.DatasetInput(data_input("X, y", "1" * 16, {})._to_mlflow_entity())]
             metrics = [mlflow.entities.Metric(f"recall/class_{i}", 0.5, 0, 0) for i in range(n)]
             begun = time.perf_counter()
             for _ in range(10):
                 run = client.create_run(experiment)
                 client.log_batch(run.info.run_id, metrics=metrics)
+                client.log_batch(run.info.run_id, params=params)
+                client.log_inputs(run.info.run_id, datasets=data)
                 client.set_terminated(run.info.run_id)
             rows.append({"metrics": n, "s a run": round((time.perf_counter() - begun) / 10, 3)})
         size = os.path.getsize(Path(folder) / "mlflow.db")
