@@ -26,7 +26,7 @@ def scale_blocks() -> dict[str, str]:
     machine, plan = measured["machine"], scale["plan"]
     scaling = measured["scaling"]
     averages = [
-        {"numbers": f"{int(n):,}", "ms": round(1000 * seconds, 2)}
+        {"numbers averaged": f"{int(n):,}", "ms": round(1000 * seconds, 2)}
         for n, seconds in measured["collectives"]["seconds"].items()
     ]
     assumed = [{"assumed": name, "value": value} for name, value in plan["assumed"].items()]
