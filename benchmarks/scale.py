@@ -34,18 +34,21 @@ from ganaug.training.snapshots import MAX_KEPT
 from ganaug.training.state import GANState, new_state
 
 SIZES = [(32, 3, 64, 10), (64, 3, 64, 10), (64, 3, 64, 100), (64, 3, 64, 1000), (128, 3, 64, 10)]
-ASSUMED = {
-    "share of a device's peak that convolutions reach": 0.3,
+PRINTED = {
     "TFLOP/s of a device, bfloat16, dense": 989,
-    "ms a step at least takes (launches of kernels)": 15,
     "GB/s of a device within a machine": 450,
     "GB/s of a device between machines": 50,
+}
+"""Figures of a current data-centre GPU and its network, as their makers print them."""
+GUESSED: dict[str, Any] = {
+    "share of a device's peak that convolutions reach": 0.3,
+    "ms a step at least takes (launches of kernels)": (5, 15),
     "microseconds of a step of a ring": 10,
     "devices of a machine": 8,
     "relative deviation of a step's time": 0.03,
     "MB/s that a process hashes and writes": 500,
 }
-"""Figures of a current data-centre GPU and its network, as their makers print them; none is measured here."""
+"""Nobody's figures; none is measured here."""
 
 
 def state_of(side: int, channels: int, width: int, n_classes: int) -> tuple[GANState, ganaug.GANConfig]:
@@ -209,7 +212,10 @@ def checked(points: dict[str, Any]) -> list[dict[str, Any]]:
             average_seconds(2, n, latency=latency, per_number=per_number)
             for n in (row["numbers"] / 2, row["numbers"] / 2, 100, 2)  # of D, of G, figures, a vote
         )
-        step = row["step ms, half batch"] * slowest(2, 0.03) + 1000 * averages
+        step = (
+            row["step ms, half batch"] * slowest(2, GUESSED["relative deviation of a step's time"])
+            + 1000 * averages
+        )
         batch = CASES[row["case"]][3]
         said = batch / step * 1000
         rows.append(
@@ -226,60 +232,50 @@ def checked(points: dict[str, Any]) -> list[dict[str, Any]]:
 def devices(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return steps, speed and traffic on 1, 8 and 64 devices."""
     found = []
-    a = {k: float(v) for k, v in ASSUMED.items()}
-    flops = (
-        a["TFLOP/s of a device, bfloat16, dense"]
-        * 1e12
-        * a["share of a device's peak that convolutions reach"]
-    )
     for row in rows:
-        numbers = row["numbers of G"] + row["numbers of D"]
         for batch in (256, 4096):
-            alone = 0.0
             for n in (1, 8, 64):
-                local = batch / n
-                compute = max(
-                    a["ms a step at least takes (launches of kernels)"] / 1000,
-                    local * row["GFLOP/image"] * 1e9 / flops,
-                )
-                within = n <= a["devices of a machine"]
-                speed = a[
-                    "GB/s of a device within a machine" if within else "GB/s of a device between machines"
-                ]
-                averages = sum(
-                    average_seconds(
-                        n,
-                        m,
-                        latency=a["microseconds of a step of a ring"] / 1e6,
-                        per_number=4 / (speed * 1e9),
-                    )
-                    for m in (row["numbers of D"], row["numbers of G"], 100, 2)
-                )
-                step = compute * slowest(n, a["relative deviation of a step's time"]) + averages
-                alone = step if n == 1 else alone
-                found.append(
-                    {
-                        "images": row["images"],
-                        "batch": batch,
-                        "devices": n,
-                        "step ms": round(1000 * step, 2),
-                        "averaging %": round(100 * averages / step, 1),
-                        "images/s": round(batch / step),
-                        "efficiency %": round(100 * alone / (n * step)),
-                        "GB sent an hour by each": round(8 * numbers * (n - 1) / n * 3600 / step / 1e9),
+                line = {"images": row["images"], "batch": batch, "devices": n}
+                for floor in GUESSED["ms a step at least takes (launches of kernels)"]:
+                    alone, _ = step_of(row, batch, 1, floor)
+                    step, averages = step_of(row, batch, n, floor)
+                    line |= {
+                        f"step ms, {floor} at least": round(1000 * step, 2),
+                        f"averaging %, {floor}": round(100 * averages / step, 1),
+                        f"images/s, {floor}": round(batch / step),
+                        f"efficiency %, {floor}": round(100 * alone / (n * step)),
                     }
-                )
+                numbers = row["numbers of G"] + row["numbers of D"]
+                line["GB sent an hour by each"] = round(8 * numbers * (n - 1) / n * 3600 / step / 1e9)
+                found.append(line)
     return found
+
+
+def step_of(row: dict[str, Any], batch: int, n: int, floor: float) -> tuple[float, float]:
+    """Return the seconds of a step on n devices, at least `floor` ms beside averages, and of these."""
+    reached = GUESSED["share of a device's peak that convolutions reach"]
+    flops = PRINTED["TFLOP/s of a device, bfloat16, dense"] * 1e12 * reached
+    compute = max(floor / 1000, batch / n * row["GFLOP/image"] * 1e9 / flops)
+    where = "within a machine" if n <= GUESSED["devices of a machine"] else "between machines"
+    averages = sum(
+        average_seconds(
+            n,
+            m,
+            latency=GUESSED["microseconds of a step of a ring"] / 1e6,
+            per_number=4 / (PRINTED[f"GB/s of a device {where}"] * 1e9),
+        )
+        for m in (row["numbers of D"], row["numbers of G"], 100, 2)
+    )
+    return compute * slowest(n, GUESSED["relative deviation of a step's time"]) + averages, averages
 
 
 def samples(speed: float, row_bytes: int, opening: float) -> list[dict[str, Any]]:
     """Return files, bytes and hours of banks of 32 px; a shard takes some ms to be opened."""
     found = []
-    a = {k: float(v) for k, v in ASSUMED.items()}
     per_shard = min(SHARD_ROWS, SHARD_BYTES // 3072)
     for n in (10**6, 10**8, 10**9):
         shards = math.ceil(n / per_shard)
-        hash_hours = n * row_bytes / (a["MB/s that a process hashes and writes"] * 1e6) / 3600
+        hash_hours = n * row_bytes / (GUESSED["MB/s that a process hashes and writes"] * 1e6) / 3600
         found.append(
             {
                 "samples": f"{n:.0e}".replace("e+0", "e"),
@@ -319,14 +315,15 @@ def plan(kept: dict[str, Any]) -> dict[str, Any]:
     found = {
         "fitted": {"latency us": round(latency * 1e6, 1), "GB/s": round(4e-9 / per_number, 2)},
         "check": checked(points),
-        "devices": devices([kept["sizes"]["rows"][i] for i in (0, 1, 3)]),
+        "devices": devices(kept["sizes"]["rows"][:2]),
         "samples": samples(
             speed,
             kept["generation"]["rows"][0]["bytes/image"],
             min(row.get("ms a shard to open", math.inf) for row in kept["shards"]["rows"]),
         ),
         "comparisons": comparisons(kept["mlflow"]["rows"]),
-        "assumed": ASSUMED,
+        "printed": PRINTED,
+        "guessed": GUESSED,
     }
     for name in ("check", "devices", "samples", "comparisons"):
         print(f"\n{name}\n{markdown_rows(found[name])}", flush=True)

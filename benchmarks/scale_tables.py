@@ -29,7 +29,11 @@ def scale_blocks() -> dict[str, str]:
         {"numbers averaged": f"{int(n):,}", "ms": round(1000 * seconds, 2)}
         for n, seconds in measured["collectives"]["seconds"].items()
     ]
-    assumed = [{"assumed": name, "value": value} for name, value in plan["assumed"].items()]
+    assumed = [
+        {"assumed": name, "value": " or ".join(map(str, v)) if isinstance(v, list) else v, "it is": whose}
+        for whose, figures in (("the makers'", plan["printed"]), ("a guess", plan["guessed"]))
+        for name, v in figures.items()
+    ]
     where = (
         f"Images/s, medians of {scaling['rounds']} rounds of {scaling['seconds']:g} seconds in turns; "
         f"{machine['processor']}, {machine['cores']} cores, one thread a process where nothing else is said, "

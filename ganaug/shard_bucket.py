@@ -65,10 +65,13 @@ class ShardBucket(ShardOrder):
         except (FileNotFoundError, FileExistsError):
             raise
         except Exception as error:
-            raise OSError(
-                f"{self.path} failed ({what}): {type(error).__name__}: {error}. What is finished stays "
-                "there; go on with resume=True (--resume), or with the same part (--shard)."
-            ) from error
+            raise self._failed(what, error) from error
+
+    def _failed(self, what: str, error: Exception) -> OSError:
+        return OSError(
+            f"{self.path} failed ({what}): {type(error).__name__}: {error}. What is finished stays there; go "
+            "on with resume=True (--resume), or with the same part (--shard)."
+        )
 
     def _refuse(self) -> None:
         hint = ", or go on with resume=True (--resume)" if self._order_there() else ""
@@ -91,7 +94,8 @@ class ShardBucket(ShardOrder):
                 time.sleep(0.05)
 
     def _read_order(self) -> dict[str, Any] | None:
-        for name, key in ((MANIFEST, "order"), (f"{UNFINISHED}/{ORDER}", None)):
+        manifest, order = (MANIFEST, "order"), (f"{UNFINISHED}/{ORDER}", None)
+        for name, key in (manifest, order, manifest):  # which another job may write, and remove the order
             try:
                 found = json.loads(self._ask("cat_file", self._at(name)))
                 return dict(found[key] if key else found)
@@ -111,12 +115,16 @@ class ShardBucket(ShardOrder):
         first = self.root.lstrip("/").split("/")[0]
         if self._ask("exists", self.root[: self.root.index(first)] + first):
             self._ask("makedirs", self._at(UNFINISHED), exist_ok=True)
-        with suppress(FileExistsError):
+        try:
             self._put(f"{UNFINISHED}/{ORDER}", self.order, mode="create")
+        except FileExistsError:
+            pass
+        except FileNotFoundError as error:
+            raise self._failed("there is no such bucket or folder", error) from error
         self.check(resume=True)
 
     def _left(self, shards: list[Shard]) -> list[Shard]:
-        """Return those that are not there, of the sizes that notes of this order say; two requests in all."""
+        """Return those that are not there, of the sizes that notes of this order say."""
         sizes = {name: about["size"] for name, about in self._found().items()}
         noted = [shard for shard in shards if self._at(self._note(shard)) in sizes]
         notes = dict(zip((shard.number for shard in noted), self._notes(noted), strict=True))
@@ -136,13 +144,16 @@ class ShardBucket(ShardOrder):
         """Return the notes of shards, read side by side; None where there is none of this order."""
         names = [self._at(self._note(shard)) for shard in shards]
         found = self._ask("cat_ranges", names, None, None, on_error="return") if names else []
+        for content in found:
+            if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
+                raise self._failed("reading notes", content) from content
         return [self._of_this_order(content) for content in found]
 
     def _of_this_order(self, content: Any) -> dict[str, Any] | None:
         try:
             note = json.loads(content)
             return dict(note) if note["order"] == self.digest else None
-        except (ValueError, TypeError, KeyError):  # half written, another order's, or an error in its place
+        except (ValueError, TypeError, KeyError):  # half written, another order's, or not there
             return None
 
     def _write_shards(self, shards: list[Shard], jobs: int, advance: Callable[[int], None]) -> None:
@@ -165,7 +176,12 @@ class ShardBucket(ShardOrder):
 
     def _require_own(self) -> None:
         """Raise where two jobs began at once, in a store that let both, and the order is not this one's."""
-        if self._order_there() != self.order:
+        there = self._order_there()
+        if there is None:
+            raise CheckpointError(
+                f"{self.path} has lost its order: another job failed as it began, or removed it. Start again."
+            )
+        if there != self.order:
             raise CheckpointError(
                 f"{self.path} holds samples of another order, which began at the same time. Choose another "
                 "URL for these."

@@ -119,6 +119,10 @@ class Elsewhere(fsspec.implementations.memory.MemoryFileSystem):
         self._called("put_file", rpath)
         super().put_file(lpath, rpath, **kwargs)
 
+    def cat_file(self, path, *args, **kwargs):
+        self._called("cat_file", path)
+        return super().cat_file(path, *args, **kwargs)
+
     def cat_ranges(self, paths, *args, **kwargs):
         self._called("cat_ranges", paths[0])
         return super().cat_ranges(paths, *args, **kwargs)
@@ -176,6 +180,32 @@ def test_a_store_that_fails_is_named_and_the_work_goes_on(gan, elsewhere, tmp_pa
             ShardBucket(elsewhere, drawn(gan), "bank").write()
     assert ShardBucket(elsewhere, drawn(gan), "bank").write(resume=begun)
     assert objects(elsewhere) == of_folder(gan, tmp_path / "folder", "bank")
+
+
+def test_a_note_that_cannot_be_read_is_no_note_that_is_missing(gan, elsewhere) -> None:
+    ShardBucket(elsewhere, drawn(gan), "bank").write(of=(1, 1))
+    Elsewhere.before["cat_file", "00003.json"] = fails()
+    with pytest.raises(OSError, match=r"failed \(reading notes\): RuntimeError: the line is cut"):
+        ShardBucket(elsewhere, drawn(gan), "bank").write(resume=True)
+    assert ShardBucket(elsewhere, drawn(gan), "bank").write(resume=True)
+
+
+def test_a_job_that_ends_between_two_questions_has_not_taken_the_order_away(gan, elsewhere, tmp_path) -> None:
+    def end() -> None:
+        assert ShardBucket(elsewhere, drawn(gan), "bank").write(resume=True)
+
+    ShardBucket(elsewhere, drawn(gan), "bank").write(of=(1, 1))
+    Elsewhere.before["cat_file", "order.json"] = end
+    assert ShardBucket(elsewhere, drawn(gan), "bank").write(resume=True)
+    assert objects(elsewhere) == of_folder(gan, tmp_path / "folder", "bank")
+
+
+def test_an_order_that_is_gone_is_not_said_to_be_another_one(gan, elsewhere) -> None:
+    ShardBucket(elsewhere, drawn(gan), "bank").write(of=(1, 2))
+    bucket = ShardBucket(elsewhere, drawn(gan), "bank")
+    bucket._tidy()
+    with pytest.raises(CheckpointError, match=r"has lost its order.*Start again"):
+        bucket.write_shard(drawn(gan).shards[1])
 
 
 def test_another_job_may_end_the_work_first(gan, elsewhere, tmp_path) -> None:

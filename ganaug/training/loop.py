@@ -130,10 +130,11 @@ def train(
             except TrainingInterrupted as wish:
                 ended = wish
 
-        stopping, late = ranks.agree(
+        stopping, late, wished = ranks.agree(
             [],
-            ended is not None or (stop is not None and stop.received is not None),
+            stop is not None and stop.received is not None,
             config.max_minutes is not None and time.monotonic() - began >= 60 * config.max_minutes,
+            ended is not None,
         )
         done = late or state.images_seen >= config.train_images
         crossed = state.images_seen // config.log_every_images > before // config.log_every_images
@@ -169,12 +170,12 @@ def train(
                 )
             near = config.target_distance is not None and line["distance"] <= config.target_distance
             done = done or (near and not sick)
+        if wished:
+            raise ended or TrainingInterrupted(f"a stop of another process after {state.images_seen} images")
         if done:
             return
         if stopping or (ranks.size == 1 and stop is not None and stop.received):  # others are asked each step
-            if ended is not None:
-                raise ended
-            name = stop.received.name if stop is not None and stop.received else "a stop of another process"
+            name = stop.received.name if stop is not None and stop.received else "a signal to another process"
             raise TrainingInterrupted(f"{name} after {state.images_seen} images")
 
 

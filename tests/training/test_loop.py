@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ganaug.adversarial.diffaugment import diff_augment
 from ganaug.adversarial.losses import Hinge
 from ganaug.config import GANConfig
-from ganaug.errors import ConfigError
+from ganaug.errors import ConfigError, TrainingInterrupted
 from ganaug.generator import ConditionalGAN
 from ganaug.networks import mlp
 from ganaug.networks.conditioning import Transitional
@@ -386,3 +386,17 @@ def test_a_training_that_is_done_does_nothing() -> None:
     before = digest(state)
     train(state, batches_of(CONFIG), CONFIG, seed=0, on_log=lambda *_: pytest.fail("a log"))
     assert digest(state) == before
+
+
+@pytest.mark.parametrize("at", [CONFIG.batch_size, CONFIG.train_images])
+def test_a_callback_may_end_the_training_after_any_step_also_the_last(at: int) -> None:
+    wish, history = TrainingInterrupted("enough"), []
+
+    def end(images_seen: int) -> None:
+        if images_seen == at:
+            raise wish
+
+    with pytest.raises(TrainingInterrupted) as ended:
+        play(CONFIG, on_step=end, history=history)
+    assert ended.value is wish
+    assert [line["images_seen"] for line in history][-1:] == ([at] if at == CONFIG.train_images else [])

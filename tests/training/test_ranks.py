@@ -144,7 +144,7 @@ def test_memory_that_runs_out_in_one_rank_cuts_batches_in_both(seen, name) -> No
 def test_a_signal_to_one_rank_stops_both_after_the_same_step(seen) -> None:
     assert [s["stopped"]["type"] for s in seen] == ["TrainingInterrupted"] * 2
     assert [s["stopped at"] for s in seen] == [16, 16]
-    assert "a stop of another process" in seen[0]["stopped"]["text"]
+    assert "a signal to another process" in seen[0]["stopped"]["text"]
 
 
 @pytest.mark.parametrize("callback", ["on_step", "on_log"])
