@@ -44,10 +44,10 @@ def whole(run, tmp_path_factory):
 
 
 slow = pytest.mark.slow
-MORE_ENDS = [pytest.param(*end, marks=slow) for end in [("kill", 2), ("interrupt", 2), ("terminate", 1)]]
+MORE_ENDS = [pytest.param(*end, marks=slow) for end in [("kill", 2), ("interrupt", 2), ("terminate", 2)]]
 
 
-@pytest.mark.parametrize(("how", "jobs"), [("kill", 1), ("terminate", 2), *MORE_ENDS])
+@pytest.mark.parametrize(("how", "jobs"), [("kill", 1), ("terminate", 1), *MORE_ENDS])
 def test_a_command_that_is_ended_goes_on_to_the_same_bytes(run, whole, tmp_path, how, jobs):
     out, streams = tmp_path / "out", [tmp_path / "stdout", tmp_path / "stderr"]
     args = ["generate", run, "--per-class", PER_CLASS, "--format", "bank", "--out", out]

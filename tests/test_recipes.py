@@ -37,7 +37,7 @@ PRINTED = {
 }
 
 
-LONG = ("06_mlflow_comparison.py", "07_command_line.sh", "08_unlabelled.py")
+LONG = ("03_imbalanced_table.py", "06_mlflow_comparison.py", "07_command_line.sh", "08_unlabelled.py")
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ np.save(sys.argv[2], made)
 """
 
 
+@pytest.mark.slow
 def test_the_alias_is_that_of_the_last_generator_and_opens_anywhere(store, data, tmp_path):
     first = fit(data, tmp_path / "a", "--track", "--register", "pets", "--seed", 1)
     assert store.client.get_registered_model("pets").aliases == {}

@@ -70,6 +70,7 @@ def assert_as_undisturbed(folder: Path, name: str) -> None:
     assert [json.loads(line) for line in lines[0]] == [json.loads(line) for line in lines[1]]
 
 
+@pytest.mark.slow  # test_run.py has kills at moments that are known
 def test_a_kill_at_a_random_moment_loses_nothing_of_the_result(folder: Path) -> None:
     assert stopped(folder, "killed", signal.SIGKILL)[0] == -signal.SIGKILL
     finish(folder, "killed", "--resume")

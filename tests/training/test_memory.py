@@ -43,8 +43,17 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("error", [on_the_gpu, on_the_host, MemoryError])
-@pytest.mark.parametrize("kind", KINDS)
+ERRORS = (on_the_gpu, on_the_host, MemoryError)
+SHORT = [(kind, MemoryError) for kind in KINDS] + [("mlp", error) for error in ERRORS[:2]]
+LONG = [
+    pytest.param(kind, error, marks=pytest.mark.slow)
+    for kind in KINDS
+    for error in ERRORS
+    if (kind, error) not in SHORT
+]
+
+
+@pytest.mark.parametrize(("kind", "error"), [*SHORT, *LONG])
 def test_a_d_that_has_room_for_a_quarter_is_asked_in_quarters_and_the_run_goes_on(kind, error) -> None:
     config = small(**KINDS[kind])
     state = fresh(config)

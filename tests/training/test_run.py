@@ -79,7 +79,7 @@ def run(tmp_path: Path, digits) -> Path:
 
 @pytest.mark.parametrize("keep", [1, 3])
 def test_the_last_checkpoints_and_the_best_one_stay(digits, tmp_path: Path, keep: int) -> None:
-    config = small(train_images=512, log_every_images=32, keep_checkpoints=keep)
+    config = small(train_images=512, log_every_images=64, keep_checkpoints=keep)
     at_each = []
 
     def note(_: dict) -> None:
