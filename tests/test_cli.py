@@ -364,7 +364,7 @@ def patched(what, *args):
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGINT", marks=pytest.mark.slow)])
 def test_a_run_stopped_by_a_signal_exits_with_75_and_its_own_words_finish_it(tmp_path, name):
     data, batch_size = write_csv(tmp_path / "t.csv"), PRESETS["quick"]["table"].batch_size
     budget = ("--train-images", 8 * batch_size)
@@ -387,6 +387,7 @@ def test_a_run_stopped_by_a_signal_exits_with_75_and_its_own_words_finish_it(tmp
     assert histories[0] == histories[1]
 
 
+@pytest.mark.slow
 def test_a_comparison_stopped_by_a_signal_exits_with_75_and_says_how_to_go_on(tmp_path):
     data, out = write_npz(tmp_path / "d.npz"), tmp_path / "kept"
     args = ("compare", data, "--no-track", "--seeds", 3, "--labelled", 5, "--arms", "nothing,gan",

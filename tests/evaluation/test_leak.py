@@ -91,7 +91,7 @@ def test_ordinary_flaws_of_a_generator_of_digits_are_no_leak():
     assert found == {what: set() for what in found}
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", [pytest.param("color", marks=pytest.mark.slow), *POLICIES[1:]])
 def test_photographs_with_a_leak_are_found(name):
     halves = _ten_halves(_photographs())
     share = 0.5 if name == "color" else 0.2
