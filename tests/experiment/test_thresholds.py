@@ -18,6 +18,20 @@ def skewed(n=400, seed=0):
     return c, np.stack([1 - p, p], axis=1)
 
 
+def nothing_added(X, c):
+    """Return a recipe of real samples alone."""
+    return Recipe(
+        X=X,
+        x=torch.from_numpy(X),
+        c=c,
+        x_extra=None,
+        extra_c=c[:0],
+        used=torch.empty(0, dtype=torch.bool),
+        class_weights=False,
+        transform=None,
+    )
+
+
 def test_of_two_classes_the_threshold_with_the_best_metric_is_found():
     c, p = skewed()
     found = BALANCED(c, (p * best_factors(c, p, BALANCED)).argmax(1), p)
@@ -62,16 +76,7 @@ def test_where_groups_leave_a_fold_without_a_class_nothing_is_tuned():
     c = torch.tensor([1] * 30 + [0] * 30 + [1] + [0] * 10)
     groups = np.array([0] * 30 + [1] * 30 + [2] * 11)
     X = np.arange(len(c))[:, None]
-    recipe = Recipe(
-        X=X,
-        x=torch.from_numpy(X),
-        c=c,
-        x_extra=None,
-        extra_c=c[:0],
-        used=torch.empty(0, dtype=torch.bool),
-        class_weights=False,
-        transform=None,
-    )
+    recipe = nothing_added(X, c)
 
     def fit(inner, rows):
         raise AssertionError(f"trained on {np.bincount(inner.c.numpy())}")
@@ -92,16 +97,7 @@ def test_each_training_sample_is_scored_once_by_a_classifier_that_did_not_see_it
         seen.append((inner.X, rows))
         return None, np.stack([1 - rows[:, 0] / 100, rows[:, 0] / 100], axis=1)
 
-    recipe = Recipe(
-        X=X,
-        x=torch.from_numpy(X),
-        c=c,
-        x_extra=None,
-        extra_c=c[:0],
-        used=torch.empty(0, dtype=torch.bool),
-        class_weights=False,
-        transform=None,
-    )
+    recipe = nothing_added(X, c)
     factors = tuned_factors(recipe, fit, BALANCED, seed=0)
     assert len(seen) == n_folds
     assert sorted(np.concatenate([rows for _, rows in seen])[:, 0]) == list(range(len(c)))
