@@ -433,6 +433,7 @@ def test_a_time_budget_ends_a_fit_with_a_generator(tmp_path):
     assert invoke("generate", tmp_path / "run", "--per-class", 2, "--out", tmp_path / "new").exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_one_line_of_warning(tmp_path):
     data = write_npz(tmp_path / "d.npz")
     args = ("fit", data, "--out", tmp_path / "run", "--device", "cpu", "--train-images")

@@ -37,7 +37,13 @@ PRINTED = {
 }
 
 
-LONG = ("03_imbalanced_table.py", "06_mlflow_comparison.py", "07_command_line.sh", "08_unlabelled.py")
+LONG = (
+    "02_few_labels.py",
+    "03_imbalanced_table.py",
+    "06_mlflow_comparison.py",
+    "07_command_line.sh",
+    "08_unlabelled.py",
+)
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,7 @@ mlflow.end_run()
 """
 
 
+@pytest.mark.slow
 def test_four_processes_may_start_on_a_store_that_is_not_there_yet(tmp_path):
     uri = f"sqlite:///{tmp_path / 'new.db'}"
     code = [sys.executable, "-c", BIRTH, uri]
