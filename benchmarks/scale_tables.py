@@ -37,19 +37,23 @@ def scale_blocks() -> dict[str, str]:
     where = (
         f"Images/s, medians of {scaling['rounds']} rounds of {scaling['seconds']:g} seconds in turns; "
         f"{machine['processor']}, {machine['cores']} cores, one thread a process where nothing else is said, "
-        f"gloo, torch {machine['torch']}."
+        f"gloo, torch {machine['torch']}, random images, seed 0."
     )
+    on = f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}"
+    of_scale = scale["machine"]
     fitted = plan["fitted"]
     points = [
         table(scale["generation"]["rows"]),
         table(scale["shards"]["rows"], decimals=3).replace(" nan ", " "),
         table(scale["mlflow"]["rows"], decimals=3),
-        f"{scale['mlflow']['bytes a metric']} bytes of SQLite for each metric.",
+        f"{scale['mlflow']['bytes a metric']} bytes of SQLite for each metric. One run each (of MLflow the "
+        f"mean of 10), one thread a process; {of_scale['processor']}, {of_scale['cores']} cores, torch "
+        f"{of_scale['torch']}, seed 0.",
     ]
     return {
         "distributed-scaling": f"{table(scaling['rows'])}\n\n{where}",
-        "distributed-averages": table(averages),
-        "distributed-memory": table(measured["memory"]["rows"]),
+        "distributed-averages": f"{table(averages)}\n\nMedians of 5 to 200 averages; {on}, gloo.",
+        "distributed-memory": f"{table(measured['memory']['rows'])}\n\nOne run each; {on}, random images.",
         "scale-sizes": table(scale["sizes"]["rows"], decimals=3),
         "scale-points": "\n\n".join(points),
         "scale-check": f"{table(plan['check'])}\n\nFitted: {fitted['latency us']:g} microseconds for a step "

@@ -328,12 +328,12 @@ def test_a_killed_worker_of_a_dask_cluster_changes_no_number(undisturbed, tmp_pa
     assert (tmp_path / "killed0").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-def test_a_ray_cluster_gives_the_same_numbers(whole, monkeypatch):
+@pytest.fixture
+def on_ray(monkeypatch):
     import joblib
 
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # its workers open `Killed` from this file
     ray = pytest.importorskip("ray", reason="Ray is large and no dependency of the tests")
     from ray.util.joblib import register_ray
 
@@ -341,9 +341,23 @@ def test_a_ray_cluster_gives_the_same_numbers(whole, monkeypatch):
     register_ray()
     try:
         with joblib.parallel_config(backend="ray"):
-            assert content(run(n_jobs=2)) == content(whole)
+            yield
     finally:
         ray.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_ray_cluster_gives_the_same_numbers(whole, on_ray):
+    assert content(run(n_jobs=2)) == content(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_killed_worker_of_a_ray_cluster_changes_no_number(undisturbed, tmp_path, on_ray):
+    result, training_set = undisturbed
+    assert content(run(classifier=Killed(tmp_path, training_set), n_jobs=2, seeds=4)) == content(result)
+    assert (tmp_path / "killed0").exists()
 
 
 # --- groups ----------------------------------------------------------------------------------------
